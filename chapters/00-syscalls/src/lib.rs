@@ -1,0 +1,66 @@
+//! Chapter 0: what a program asks of the kernel.
+//!
+//! The only door of this workspace to calls that change the system, and the only
+//! place with `unsafe`. Each wrapper is one system call: the kernel's name, its
+//! argument order, typed flags, no policy. It shows its arguments once, in the
+//! shape of strace(1), for the error ([`SysError`]) and for the [`Event`].
+//!
+//! The bare idea, a program that runs another one and waits for it:
+//!
+//! ```
+//! match sys::clone3(&sys::CloneArgs::default())? {
+//!     sys::Cloned::Child => {
+//!         let argv = [c"/bin/true".to_owned()];
+//!         let err = sys::execve(c"/bin/true", &argv, &[]);
+//!         eprintln!("{err}");
+//!         sys::exit_now(127);
+//!     }
+//!     sys::Cloned::Parent { pid, .. } => {
+//!         let status = sys::waitpid(pid)?;
+//!         assert_eq!(status.code(), Some(0));
+//!     }
+//! }
+//! # Ok::<(), sys::SysError>(())
+//! ```
+//!
+//! (rustdoc runs this on a thread of its own, which [`clone3`] would refuse with a
+//! user namespace; a plain child is allowed.)
+#![allow(unsafe_code)]
+
+mod call;
+mod clone;
+mod cred;
+mod error;
+mod event;
+mod fd;
+mod files;
+mod hints;
+mod mounts;
+mod ns;
+mod process;
+mod room;
+mod tty;
+
+pub use clone::{CloneArgs, CloneFlags, Cloned, clone3, single_threaded};
+pub use cred::{
+    CapSets, cap_ambient_clear, cap_ambient_raise, cap_bounding_drop, capget, capset, set_keepcaps,
+    set_no_new_privs, setgroups, setresgid, setresuid, setrlimit,
+};
+pub use error::SysError;
+pub use event::{Event, Role, context, set_role, set_sink, sink_is_set};
+pub use fd::{close_from, inherited, keep_across_exec};
+pub use files::{
+    chdir, chown_at, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_at, write_fd, write_file,
+};
+pub use hints::{Hint, hint};
+pub use mounts::{mount, move_mount, open_tree, pivot_root, umount2};
+pub use nix::errno::Errno;
+pub use nix::mount::{MntFlags, MsFlags};
+pub use nix::unistd::{Gid, Pid, Uid};
+pub use ns::{setdomainname, sethostname, setns, unshare};
+pub use process::{
+    ExitStatus, execve, exit_now, kill, pdeathsig, pidfd_open, pidfd_send_signal, set_child_subreaper,
+    set_process_name, setsid, umask, waitpid, waitpid_nohang,
+};
+pub use room::borrowed_room;
+pub use tty::{controlling_terminal, open_ptmx};

@@ -1,0 +1,2 @@
+//! (filled soon)
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! minidocker
+fn main() {}
