@@ -14,7 +14,9 @@ pub struct SysError {
 }
 
 impl SysError {
-    pub(crate) fn new(call: &'static str, args: String, errno: Errno) -> Self {
+    /// For a call that changes nothing (open, readlink) and so is made outside of this crate.
+    #[must_use]
+    pub fn new(call: &'static str, args: String, errno: Errno) -> Self {
         Self { call, args, errno }
     }
 

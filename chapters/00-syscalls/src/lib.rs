@@ -56,11 +56,12 @@ pub use hints::{Hint, hint};
 pub use mounts::{mount, move_mount, open_tree, pivot_root, umount2};
 pub use nix::errno::Errno;
 pub use nix::mount::{MntFlags, MsFlags};
+pub use nix::sys::signal::Signal;
 pub use nix::unistd::{Gid, Pid, Uid};
 pub use ns::{setdomainname, sethostname, setns, unshare};
 pub use process::{
-    ExitStatus, execve, exit_now, kill, pdeathsig, pidfd_open, pidfd_send_signal, set_child_subreaper,
-    set_process_name, setsid, umask, waitpid, waitpid_nohang,
+    ExitStatus, execve, exit_now, ignore_signal, kill, pdeathsig, pidfd_open, pidfd_send_signal,
+    set_child_subreaper, set_process_name, setsid, umask, waitpid, waitpid_nohang,
 };
 pub use room::borrowed_room;
 pub use tty::{controlling_terminal, open_ptmx};

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus};
 
 use crate::call::{Shown, call, fd, quoted};
@@ -106,6 +106,19 @@ pub fn waitpid_nohang(pid: Pid) -> Result<(Option<Pid>, ExitStatus), SysError> {
 pub fn kill(pid: Pid, signal: Option<Signal>) -> Result<(), SysError> {
     let shown = || format!("{pid}, {}", signal.map_or("0", Signal::as_str));
     call("kill", shown, || nix::sys::signal::kill(pid, signal))
+}
+
+/// Lets this process ignore a signal; a later execve(2) keeps that. Source: sigaction(2), SIG_IGN.
+///
+/// # Errors
+/// `EINVAL`: SIGKILL and SIGSTOP can't be ignored.
+pub fn ignore_signal(signal: Signal) -> Result<(), SysError> {
+    let shown = || format!("{signal}, {{sa_handler=SIG_IGN}}, NULL");
+    call("sigaction", shown, || {
+        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+        // SAFETY: SIG_IGN runs no code of ours, so nothing can be interrupted half-way.
+        unsafe { nix::sys::signal::sigaction(signal, &ignore) }.map(drop)
+    })
 }
 
 /// A descriptor on a process. Linux 5.3. Source: pidfd_open(2).
