@@ -1,2 +1,13 @@
-//! (filled soon)
+//! Chapter 1: a root file system of one's own.
 #![forbid(unsafe_code)]
+
+mod dev;
+mod enter;
+mod mounts;
+mod root;
+mod walk;
+
+pub use dev::{DEVICE_MODE, DEVICES, DevError, Device, Nodes, bind_console, bind_device, populate_dev};
+pub use enter::{enter_chroot, pivot_into};
+pub use mounts::{Mount, MountError, mount_in};
+pub use root::{READ_LIMIT_BYTES, ReadError, Root};
