@@ -32,6 +32,46 @@ pub fn keep_across_exec(descriptor: BorrowedFd<'_>) -> Result<(), SysError> {
     call("fcntl", shown, || rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty()))
 }
 
+/// Closes every descriptor above 2 that isn't in `keep`: for a child between clone and exec, whose
+/// copies would otherwise keep its parent's locks and pipes open while it waits.
+///
+/// Whoever calls this must not use, nor drop, any other descriptor of its parent afterwards.
+///
+/// # Errors
+/// None in practice.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), SysError> {
+    let mut kept: Vec<u32> = keep.iter().map(|k| k.as_raw_fd() as u32).filter(|n| *n > 2).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept.into_iter().chain([u32::MAX]) {
+        if first < number {
+            close_range(first, number.saturating_sub(1))?;
+        }
+        first = number.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn close_range(first: u32, last: u32) -> Result<(), SysError> {
+    let by_range = call("close_range", || format!("{first}, {last}, 0"), || {
+        // SAFETY: three integers. The owners of these descriptors are in the parent; this copy of
+        // them is never dropped, because the child leaves by exec or _exit.
+        crate::Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+    });
+    match by_range {
+        Err(e) if e.errno() == crate::Errno::ENOSYS => {
+            let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+            let numbers: Vec<RawFd> = open.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
+            for number in numbers.into_iter().filter(|n| (first..=last).contains(&(*n as u32))) {
+                // SAFETY: as above; the descriptor of the listing itself is closed already.
+                unsafe { libc::close(number) };
+            }
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 /// Marks every descriptor from `first` on close-on-exec. Before Linux 5.11 one by one.
 ///
 /// # Errors

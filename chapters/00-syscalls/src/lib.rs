@@ -48,7 +48,7 @@ pub use cred::{
 };
 pub use error::SysError;
 pub use event::{Event, Role, context, set_role, set_sink, sink_is_set};
-pub use fd::{close_from, inherited, keep_across_exec};
+pub use fd::{close_all_but, close_from, inherited, keep_across_exec};
 pub use files::{
     chdir, chown_at, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_at, write_fd, write_file,
 };
@@ -60,7 +60,7 @@ pub use nix::sys::signal::Signal;
 pub use nix::unistd::{Gid, Pid, Uid};
 pub use ns::{setdomainname, sethostname, setns, unshare};
 pub use process::{
-    ExitStatus, execve, exit_now, ignore_signal, kill, pdeathsig, pidfd_open, pidfd_send_signal,
+    ExitStatus, default_signals, execve, exit_now, ignore_signal, kill, pdeathsig, pidfd_open, pidfd_send_signal,
     set_child_subreaper, set_process_name, setsid, umask, waitpid, waitpid_nohang,
 };
 pub use room::borrowed_room;

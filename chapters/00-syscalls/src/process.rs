@@ -197,3 +197,19 @@ pub fn setsid() -> Result<Pid, SysError> {
 pub fn umask(mask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
+
+/// Every signal has its default action again, and none is blocked: what a program expects at its
+/// start. (Rust's runtime ignores SIGPIPE, and an ignored signal stays so across execve.)
+///
+/// # Errors
+/// None in practice.
+pub fn default_signals() -> Result<(), SysError> {
+    use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, signal, sigprocmask};
+    call("rt_sigprocmask", || "SIG_SETMASK, [], NULL".to_owned(), || {
+        for each in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
+            // SAFETY: SIG_DFL installs no handler of ours, so nothing can run at a bad moment.
+            unsafe { signal(each, SigHandler::SigDfl) }?;
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+    })
+}
