@@ -1,2 +1,3 @@
 //! (filled soon)
 #![forbid(unsafe_code)]
+pub mod spec;

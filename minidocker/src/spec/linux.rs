@@ -1,0 +1,166 @@
+//! `linux` of the Spec and the capabilities: Docker's default confinement.
+
+use std::collections::HashSet;
+
+use oci_spec::runtime::{
+    Capability, Linux, LinuxCapabilities, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxIdMapping,
+    LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceType, LinuxResources,
+};
+
+use super::{ContainerUser, Facts, HostConfig, IdRange, NetworkMode};
+
+/// moby `daemon/pkg/oci/caps/defaults.go`.
+const CAPABILITIES: [Capability; 14] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::Fsetid,
+    Capability::Fowner,
+    Capability::Mknod,
+    Capability::NetRaw,
+    Capability::Setgid,
+    Capability::Setuid,
+    Capability::Setfcap,
+    Capability::Setpcap,
+    Capability::NetBindService,
+    Capability::SysChroot,
+    Capability::Kill,
+    Capability::AuditWrite,
+];
+
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Name, major, minor of the nodes that each container has (config-linux.md, "Default Devices";
+/// numbers: kernel, admin-guide/devices.txt).
+const NODES: [(&str, i64, i64); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// What an account that isn't root holds: the bounding set alone, as after execve(2).
+pub(super) fn capabilities(user: &ContainerUser, facts: &Facts) -> LinuxCapabilities {
+    let mut set = HashSet::from(CAPABILITIES);
+    // Without a device list a node is all that keeps the host's disks apart. In a user namespace
+    // mknod(2) of a device gives EPERM anyway.
+    if !facts.rootless && !facts.can_list_devices {
+        set.remove(&Capability::Mknod);
+    }
+    let held = if user.uid == 0 { set.clone() } else { HashSet::new() };
+    let mut all = LinuxCapabilities::default();
+    all.set_bounding(Some(set))
+        .set_effective(Some(held.clone()))
+        .set_permitted(Some(held))
+        // CVE-2022-24769: inheritable ones would come back through a file's capabilities.
+        .set_inheritable(Some(HashSet::new()))
+        .set_ambient(Some(HashSet::new()));
+    all
+}
+
+pub(super) fn linux(host: &HostConfig, facts: &Facts) -> Linux {
+    let mut masked = MASKED.map(str::to_owned).to_vec();
+    masked.extend_from_slice(&facts.masked);
+    let mut linux = super::bare_linux();
+    linux
+        .set_namespaces(Some(namespaces(host, facts)))
+        .set_cgroups_path(facts.cgroup_path.clone())
+        .set_devices(Some(NODES.iter().map(node).collect()))
+        .set_masked_paths(Some(masked))
+        .set_readonly_paths(Some(READONLY.map(str::to_owned).to_vec()));
+    if facts.rootless {
+        linux
+            .set_uid_mappings(Some(facts.uid_map.iter().filter_map(mapping).collect()))
+            .set_gid_mappings(Some(facts.gid_map.iter().filter_map(mapping).collect()));
+    }
+    if facts.can_list_devices && !facts.rootless {
+        let mut resources = LinuxResources::default();
+        resources.set_devices(Some(device_list()));
+        linux.set_resources(Some(resources));
+    }
+    linux
+}
+
+fn namespaces(host: &HostConfig, facts: &Facts) -> Vec<LinuxNamespace> {
+    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, User, Uts};
+    let mut types = vec![Mount, Uts, Pid, Ipc, Cgroup];
+    if host.network_mode != NetworkMode::Host {
+        types.push(Network);
+    }
+    if facts.rootless {
+        types.push(User);
+    }
+    types
+        .into_iter()
+        .map(|typ| {
+            let mut namespace = LinuxNamespace::default();
+            namespace.set_typ(typ);
+            namespace
+        })
+        .collect()
+}
+
+/// `None` never comes: the builder has a default for each field.
+fn mapping(range: &IdRange) -> Option<LinuxIdMapping> {
+    LinuxIdMappingBuilder::default()
+        .container_id(range.inside)
+        .host_id(range.outside)
+        .size(range.count)
+        .build()
+        .ok()
+}
+
+fn node(&(name, major, minor): &(&str, i64, i64)) -> LinuxDevice {
+    let mut device = LinuxDevice::default();
+    device
+        .set_path(format!("/dev/{name}").into())
+        .set_typ(LinuxDeviceType::C)
+        .set_major(major)
+        .set_minor(minor)
+        .set_file_mode(Some(0o666))
+        .set_uid(Some(0))
+        .set_gid(Some(0));
+    device
+}
+
+/// Docker's device list as runc completes it: nothing, but making any node (without a driver
+/// behind it that is harmless), the nodes above, the console, and pseudo terminals.
+fn device_list() -> Vec<LinuxDeviceCgroup> {
+    use LinuxDeviceType::{A, B, C};
+    let mut list = vec![
+        rule(false, A, None, None, "rwm"),
+        rule(true, C, None, None, "m"),
+        rule(true, B, None, None, "m"),
+    ];
+    list.extend(NODES.iter().map(|&(_, major, minor)| rule(true, C, Some(major), Some(minor), "rwm")));
+    list.push(rule(true, C, Some(5), Some(1), "rwm"));
+    list.push(rule(true, C, Some(5), Some(2), "rwm"));
+    list.push(rule(true, C, Some(136), None, "rwm"));
+    list
+}
+
+fn rule(
+    allow: bool,
+    typ: LinuxDeviceType,
+    major: Option<i64>,
+    minor: Option<i64>,
+    access: &str,
+) -> LinuxDeviceCgroup {
+    let mut rule = LinuxDeviceCgroup::default();
+    rule.set_allow(allow)
+        .set_typ(Some(typ))
+        .set_major(major)
+        .set_minor(minor)
+        .set_access(Some(access.to_owned()));
+    rule
+}
