@@ -1,0 +1,130 @@
+//! Which devices a group may use: `devices.allow` and `devices.deny` of v1
+//! (Documentation/admin-guide/cgroup-v1/devices.rst).
+
+use sys::{Errno, write_file};
+
+use crate::{CgroupError, Group};
+
+/// Block or character device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A block device.
+    Block,
+    /// A character device.
+    Char,
+}
+
+/// What a rule allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To make a node with mknod(2), nothing more.
+    Mknod,
+    /// To read, to write, and to make a node.
+    All,
+}
+
+/// One rule: devices that a group may use. `None` is every number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceRule {
+    /// Block or character.
+    pub kind: DeviceKind,
+    /// The driver.
+    pub major: Option<u32>,
+    /// The device of that driver.
+    pub minor: Option<u32>,
+    /// What is allowed.
+    pub access: Access,
+}
+
+/// What decides about the devices of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Devices {
+    /// The list of the v1 controller.
+    V1List,
+    /// Nothing of ours: whoever can make a node can use it. v2 has no such file, it asks an
+    /// eBPF program (BPF_CGROUP_DEVICE), which this chapter does not write yet.
+    None,
+}
+
+impl std::fmt::Display for DeviceRule {
+    /// As the kernel reads it: `c 136:* rwm`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number = |n: Option<u32>| n.map_or("*".to_owned(), |n| n.to_string());
+        let kind = if self.kind == DeviceKind::Block { 'b' } else { 'c' };
+        let access = if self.access == Access::All { "rwm" } else { "m" };
+        write!(f, "{kind} {}:{} {access}", number(self.major), number(self.minor))
+    }
+}
+
+const fn any(kind: DeviceKind) -> DeviceRule {
+    DeviceRule { kind, major: None, minor: None, access: Access::Mknod }
+}
+
+const fn char(major: u32, minor: Option<u32>) -> DeviceRule {
+    DeviceRule { kind: DeviceKind::Char, major: Some(major), minor, access: Access::All }
+}
+
+/// What a container of Docker may use. Numbers: admin-guide/devices.txt. `mknod` of everything
+/// is allowed, so that packages unpack; to open such a node is not.
+///
+/// Source: moby, daemon/pkg/oci/defaults.go (DefaultLinuxSpec, Resources.Devices), to which runc
+/// adds libcontainer/specconv/spec_linux.go (AllowedDevices).
+pub const DOCKER_DEVICES: [DeviceRule; 11] = [
+    any(DeviceKind::Char),
+    any(DeviceKind::Block),
+    char(1, Some(3)), // null
+    char(1, Some(5)), // zero
+    char(1, Some(7)), // full
+    char(1, Some(8)), // random
+    char(1, Some(9)), // urandom
+    char(5, Some(0)), // tty
+    char(5, Some(1)), // console
+    char(5, Some(2)), // ptmx
+    char(136, None),  // pts/*
+];
+
+impl Group {
+    /// What can decide about this group's devices.
+    #[must_use]
+    pub fn devices(&self) -> Devices {
+        if self.with_file("devices.deny").is_some() { Devices::V1List } else { Devices::None }
+    }
+
+    /// Lets the group use these devices and no others. Says what decides from now on:
+    /// [`Devices::None`] if nothing could be set. Before anybody joined.
+    ///
+    /// # Errors
+    /// Those of write(2), save the EPERM that says that we may set no list here.
+    pub fn allow_devices(&self, rules: &[DeviceRule]) -> Result<Devices, CgroupError> {
+        let Some(dir) = self.with_file("devices.deny") else { return Ok(Devices::None) };
+        crate::group::ours(dir)?;
+        match write_file(&dir.join("devices.deny"), "a") {
+            // Root of a user namespace may own the directory, but the kernel asks for
+            // CAP_SYS_ADMIN in the first one (security/device_cgroup.c).
+            Err(e) if e.errno() == Errno::EPERM => return Ok(Devices::None),
+            other => other?,
+        }
+        for rule in rules {
+            match write_file(&dir.join("devices.allow"), &rule.to_string()) {
+                // The group above (that of a container we run in) doesn't have it: nor will this one.
+                Err(e) if e.errno() == Errno::EPERM => {}
+                other => other?,
+            }
+        }
+        Ok(Devices::V1List)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_written_as_the_kernel_lists_them() {
+        let shown: Vec<String> = DOCKER_DEVICES.iter().map(ToString::to_string).collect();
+        assert_eq!(shown[0], "c *:* m");
+        assert_eq!(shown[1], "b *:* m");
+        assert_eq!(shown[2], "c 1:3 rwm");
+        assert_eq!(shown[10], "c 136:* rwm");
+    }
+}
