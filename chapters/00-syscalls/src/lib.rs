@@ -53,15 +53,17 @@ pub use files::{
     chdir, chown_at, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_at, write_fd, write_file,
 };
 pub use hints::{Hint, hint};
-pub use mounts::{mount, move_mount, open_tree, pivot_root, umount2};
+pub use mounts::{
+    fsconfig_create, fsconfig_set, fsmount, fsopen, mount, move_mount, open_tree, pivot_root, umount2,
+};
 pub use nix::errno::Errno;
 pub use nix::mount::{MntFlags, MsFlags};
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::{Gid, Pid, Uid};
 pub use ns::{setdomainname, sethostname, setns, unshare};
 pub use process::{
-    ExitStatus, default_signals, execve, exit_now, ignore_signal, kill, pdeathsig, pidfd_open, pidfd_send_signal,
-    set_child_subreaper, set_process_name, setsid, umask, waitpid, waitpid_nohang,
+    ExitStatus, default_signals, execve, exit_now, ignore_signal, kill, pdeathsig, pidfd_open,
+    pidfd_send_signal, set_child_subreaper, set_process_name, setsid, umask, waitpid, waitpid_nohang,
 };
 pub use room::borrowed_room;
 pub use tty::{controlling_terminal, open_ptmx};

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 use crate::call::{call, fd, flags, quoted, quoted_or_null};
 use crate::{Errno, MntFlags, MsFlags, SysError};
@@ -91,4 +91,51 @@ pub fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), SysErr
     let how = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     let shown = || format!("{}, \"\", {}, \"\", {}", fd(from), fd(to), flags(&how));
     call("move_mount", shown, || rustix::mount::move_mount(from.as_fd(), "", to.as_fd(), "", how))
+}
+
+/// Opens an empty set of options for a file system of type `fstype`. Linux 5.2. Source: fsopen(2).
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN, `ENODEV`: no such file system, `ENOSYS` on older kernels.
+pub fn fsopen(fstype: &str) -> Result<OwnedFd, SysError> {
+    let shown = || format!("{}, FSOPEN_CLOEXEC", quoted(fstype.as_bytes()));
+    call("fsopen", shown, || rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC))
+}
+
+/// Adds one option, `key=value` or (without a value) `key`, to what [`fsopen`] opened.
+/// A value has at most 255 bytes and needs no escapes. Source: fsconfig(2).
+///
+/// # Errors
+/// `EINVAL`: the file system doesn't know the key, or not this value; or the value is too long.
+pub fn fsconfig_set(fs: BorrowedFd<'_>, key: &str, value: Option<&Path>) -> Result<(), SysError> {
+    let (command, text) = match value {
+        Some(value) => ("FSCONFIG_SET_STRING", quoted(value.as_os_str().as_bytes())),
+        None => ("FSCONFIG_SET_FLAG", "NULL".to_owned()),
+    };
+    let shown = || format!("{}, {command}, {}, {text}, 0", fd(fs), quoted(key.as_bytes()));
+    call("fsconfig", shown, || match value {
+        Some(value) => rustix::mount::fsconfig_set_string(fs, key, value),
+        None => rustix::mount::fsconfig_set_flag(fs, key),
+    })
+}
+
+/// Makes the file system from the options that were set. Source: fsconfig(2), FSCONFIG_CMD_CREATE.
+///
+/// # Errors
+/// What the file system answers, as from mount(2).
+pub fn fsconfig_create(fs: BorrowedFd<'_>) -> Result<(), SysError> {
+    let shown = || format!("{}, FSCONFIG_CMD_CREATE, NULL, NULL, 0", fd(fs));
+    call("fsconfig", shown, || rustix::mount::fsconfig_create(fs))
+}
+
+/// A descriptor on a mount of the file system that was made, attached nowhere yet: [`move_mount`]
+/// attaches it, and closing it without that leaves no trace. Source: fsmount(2).
+///
+/// # Errors
+/// `EPERM`, `EBUSY` (no [`fsconfig_create`] before).
+pub fn fsmount(fs: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
+    let shown = || format!("{}, FSMOUNT_CLOEXEC, 0", fd(fs));
+    call("fsmount", shown, || {
+        rustix::mount::fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+    })
 }
