@@ -53,15 +53,20 @@ pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), SysError> {
 }
 
 fn close_range(first: u32, last: u32) -> Result<(), SysError> {
-    let by_range = call("close_range", || format!("{first}, {last}, 0"), || {
-        // SAFETY: three integers. The owners of these descriptors are in the parent; this copy of
-        // them is never dropped, because the child leaves by exec or _exit.
-        crate::Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
-    });
+    let by_range = call(
+        "close_range",
+        || format!("{first}, {last}, 0"),
+        || {
+            // SAFETY: three integers. The owners of these descriptors are in the parent; this copy of
+            // them is never dropped, because the child leaves by exec or _exit.
+            crate::Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+        },
+    );
     match by_range {
         Err(e) if e.errno() == crate::Errno::ENOSYS => {
             let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
-            let numbers: Vec<RawFd> = open.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
+            let numbers: Vec<RawFd> =
+                open.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
             for number in numbers.into_iter().filter(|n| (first..=last).contains(&(*n as u32))) {
                 // SAFETY: as above; the descriptor of the listing itself is closed already.
                 unsafe { libc::close(number) };

@@ -205,11 +205,15 @@ pub fn umask(mask: u32) {
 /// None in practice.
 pub fn default_signals() -> Result<(), SysError> {
     use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, signal, sigprocmask};
-    call("rt_sigprocmask", || "SIG_SETMASK, [], NULL".to_owned(), || {
-        for each in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
-            // SAFETY: SIG_DFL installs no handler of ours, so nothing can run at a bad moment.
-            unsafe { signal(each, SigHandler::SigDfl) }?;
-        }
-        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
-    })
+    call(
+        "rt_sigprocmask",
+        || "SIG_SETMASK, [], NULL".to_owned(),
+        || {
+            for each in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
+                // SAFETY: SIG_DFL installs no handler of ours, so nothing can run at a bad moment.
+                unsafe { signal(each, SigHandler::SigDfl) }?;
+            }
+            sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+        },
+    )
 }
