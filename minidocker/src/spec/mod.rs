@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
 pub use command::{PATH, hostname, merged};
-pub use overlay::{OVERLAY, OverlayAnnotation};
+pub use overlay::{OVERLAY_ANNOTATION, OverlayAnnotation};
 pub use request::{Config, Empty, HostConfig, NetworkMode, Request, SHM_SIZE, SHORT_ID, VERSION};
 pub use user::{ContainerUser, find as find_user};
 
@@ -168,7 +168,7 @@ pub fn build(image: &ImageDefaults, request: &Request, facts: &Facts) -> Result<
         .set_hostname(Some(hostname))
         .set_domainname(Some(config.domainname).filter(|name| !name.is_empty()))
         .set_mounts(Some(mounts::all(&request.host_config, facts)))
-        .set_annotations(Some(HashMap::from([(OVERLAY.to_owned(), overlay::annotation(facts)?)])))
+        .set_annotations(Some(HashMap::from([(OVERLAY_ANNOTATION.to_owned(), overlay::annotation(facts)?)])))
         .set_linux(Some(linux::linux(&request.host_config, facts)));
     Ok(spec)
 }

@@ -43,10 +43,10 @@ fn devpts(facts: &Facts) -> Mount {
 
 /// sysfs shows the network devices of the namespace that mounts it, so the kernel lets only the
 /// owner of the network namespace mount it: EPERM in a user namespace that uses the host's.
-/// There the host's `/sys` is bound, all of it read-only.
+/// There the host's `/sys` is bound, read-only.
 fn sys(host: &HostConfig, facts: &Facts) -> Mount {
     if facts.rootless && host.network_mode == NetworkMode::Host {
-        return mount("/sys", "bind", "/sys", &["rbind", "rprivate", "nosuid", "noexec", "nodev", "rro"]);
+        return mount("/sys", "bind", "/sys", &["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"]);
     }
     mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"])
 }

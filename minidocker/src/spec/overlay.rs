@@ -8,9 +8,9 @@ use super::{Facts, SpecError};
 
 /// The annotation that tells our runtime to mount an overlay at `root.path`. The OCI Spec has no
 /// word for it: it expects the caller to have mounted the rootfs, which would put a mount on the host.
-pub const OVERLAY: &str = "minidocker.overlay";
+pub const OVERLAY_ANNOTATION: &str = "minidocker.overlay";
 
-/// The value of [`OVERLAY`], as JSON.
+/// The value of [`OVERLAY_ANNOTATION`], as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverlayAnnotation {
     /// Read-only directories, topmost first.
