@@ -1,0 +1,146 @@
+//! All files that one program would have in memory once it runs.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::elf::{Elf, ElfError, Linkage};
+use crate::search::{Loader, MissingLibrary, Object};
+use crate::tree::Tree;
+
+/// Why a program can't be taken along.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It, its interpreter or a library can't be opened.
+    #[error("{}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Mostly ENOENT or EACCES.
+        cause: std::io::Error,
+    },
+    /// A script, or no ELF file at all.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// A shared library was asked for as a program.
+    #[error("a shared library, not a program")]
+    NotAProgram,
+    /// Its interpreter is for another machine, or no ELF file.
+    #[error("interpreter {}: {why}", path.display())]
+    Interpreter {
+        /// PT_INTERP.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A library is missing.
+    #[error(transparent)]
+    Library(#[from] MissingLibrary),
+    /// A file was replaced, cut or removed while it was copied.
+    #[error("{} changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It doesn't fit.
+    #[error("needs {new_bytes} bytes more, and {left_bytes} are left")]
+    TooLarge {
+        /// What this program and its libraries would add.
+        new_bytes: u64,
+        /// What the limit leaves.
+        left_bytes: u64,
+    },
+}
+
+/// What a program needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The paths at which kernel and loader look: the program, its interpreter, its libraries, and
+    /// the loader's configuration where a library is found by that alone. Links are not resolved.
+    pub paths: Vec<PathBuf>,
+}
+
+/// Libraries that glibc opens by itself when users or hosts are looked up (nsswitch.conf(5)).
+/// Since 2.34 it has both built in, and these files are empty or missing.
+const NSS: [&str; 2] = ["libnss_files.so.2", "libnss_dns.so.2"];
+
+/// Finds what `program` needs in the tree `host_root`.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn needs_of(host_root: &Path, program: &Path) -> Result<Needs, Refusal> {
+    needs(&Tree::new(host_root), program)
+}
+
+pub(crate) fn needs(tree: &Tree, program: &Path) -> Result<Needs, Refusal> {
+    let (real, elf) = read(tree, program)?;
+    let mut needs = Needs { paths: vec![program.to_owned()] };
+    let interpreter = match (elf.linkage, &elf.interpreter) {
+        (Linkage::Dynamic, Some(interpreter)) => interpreter.clone(),
+        (Linkage::Static | Linkage::StaticPie, _) => return Ok(needs),
+        _ => return Err(Refusal::NotAProgram),
+    };
+    let (loader_real, loader_elf) = read(tree, &interpreter)
+        .map_err(|why| Refusal::Interpreter { path: interpreter.clone(), why: why.to_string() })?;
+    if loader_elf.abi != elf.abi {
+        let why = "for another machine".to_owned();
+        return Err(Refusal::Interpreter { path: interpreter, why });
+    }
+    needs.paths.push(interpreter.clone());
+    let loader = Loader::new(tree, &interpreter, &loader_real, elf.abi);
+    let origin = real.parent().unwrap_or(Path::new("/")).to_owned();
+    let program = Object { path: program.to_owned(), elf, origin, needed_by: None };
+    // The loader is in memory already, and libc needs it by its soname.
+    let mut names: Vec<OsString> = loader_elf.soname.into_iter().collect();
+    names.extend(interpreter.file_name().map(OsStr::to_owned));
+    libraries(&loader, program, names, &mut needs)?;
+    Ok(needs)
+}
+
+/// Goes through the libraries as the loader does: breadth first, a name that is there once counts
+/// for all who need it (so the order decides whose RUNPATH finds it).
+fn libraries(
+    loader: &Loader,
+    program: Object,
+    mut names: Vec<OsString>,
+    needs: &mut Needs,
+) -> Result<(), Refusal> {
+    let mut objects = vec![program];
+    let mut by_config = false;
+    let mut at = 0;
+    while at < objects.len() {
+        let mut wanted: Vec<(OsString, bool)> =
+            objects[at].elf.needed.iter().map(|name| (name.clone(), true)).collect();
+        if objects[at].elf.soname.as_deref() == Some(OsStr::new("libc.so.6")) {
+            wanted.extend(NSS.iter().map(|name| (OsString::from(name), false)));
+        }
+        for (name, is_needed) in wanted {
+            if names.contains(&name) || loader.is_own(&name) {
+                continue;
+            }
+            let hit = match loader.find(&objects, at, &name) {
+                Err(_) if !is_needed => continue,
+                other => other?,
+            };
+            needs.paths.push(hit.object.path.clone());
+            if hit.by_config {
+                by_config = true;
+                needs.paths.extend(loader.variants(&name).into_iter().filter(|p| *p != hit.object.path));
+            }
+            names.extend(hit.object.elf.soname.clone().filter(|soname| *soname != name));
+            names.push(name);
+            objects.push(hit.object);
+        }
+        at += 1;
+    }
+    if by_config {
+        needs.paths.extend(loader.config.clone());
+    }
+    Ok(())
+}
+
+fn read(tree: &Tree, path: &Path) -> Result<(PathBuf, Elf), Refusal> {
+    let failed = |cause| Refusal::Unreadable { path: path.to_owned(), cause };
+    let found = tree.resolve(path).map_err(failed)?;
+    let file = tree.open(&found.real).map_err(failed)?;
+    Ok((found.real, Elf::read(&file)?))
+}

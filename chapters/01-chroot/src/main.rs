@@ -1,0 +1,128 @@
+//! Runs one program in a root file system of its own.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use chroot::{Mount, Nodes, Root};
+use clap::Parser;
+use nix::unistd::AccessFlags;
+use sys::MsFlags;
+
+/// Runs a program in a child process.
+#[derive(Parser)]
+struct Args {
+    /// Show our system calls on standard error, as strace(1) does.
+    #[arg(long)]
+    trace: bool,
+    /// The root file system; without it one is made of a few programs of the host.
+    #[arg(long, value_name = "DIR")]
+    rootfs: Option<PathBuf>,
+    /// Only chroot(2), which root can leave again, and not pivot_root(2).
+    #[arg(long)]
+    chroot: bool,
+    /// The program, and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    program: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.trace {
+        sys::set_sink(Some(Box::new(|e| eprintln!("{}({}) = {}", e.call, e.args, e.result))));
+    }
+    run(&args).map_or_else(failed, ExitCode::from)
+}
+
+/// Docker's 125: it was us who failed, not the program.
+fn failed(e: anyhow::Error) -> ExitCode {
+    eprintln!("{}: {e:#}", env!("CARGO_BIN_NAME"));
+    ExitCode::from(125)
+}
+
+/// What a root made of the host's programs has, beside the one that is to run.
+const PROGRAMS: [&str; 12] =
+    ["sh", "ls", "cat", "ps", "id", "hostname", "mount", "ip", "sleep", "env", "grep", "head"];
+/// More than the programs and their libraries need.
+const ASSEMBLED_LIMIT_BYTES: u64 = 64 << 20;
+
+/// Makes a root of the host's own programs and the libraries that they need.
+fn assemble(args: &Args, into: &Path) -> Result<()> {
+    let names = PROGRAMS.iter().map(OsStr::new).chain(args.program.first().map(OsString::as_os_str));
+    let programs: Vec<PathBuf> = names.filter_map(find).flat_map(std::path::absolute).collect();
+    let report = chroot::assemble(Path::new("/"), &programs, into, ASSEMBLED_LIMIT_BYTES)?;
+    for refused in report.refused {
+        eprintln!("{}: {}: {}", env!("CARGO_BIN_NAME"), refused.program.display(), refused.why);
+    }
+    Ok(())
+}
+
+fn run(args: &Args) -> Result<u8> {
+    let assembled = tempfile::tempdir()?;
+    let rootfs = args.rootfs.as_deref().unwrap_or(assembled.path());
+    if args.rootfs.is_none() {
+        assemble(args, rootfs)?;
+    }
+    match sys::clone3(&sys::CloneArgs::default())? {
+        sys::Cloned::Child => {
+            let e = enter(args, rootfs).and_then(|()| exec(&args.program));
+            let code = e.unwrap_or_else(|e| {
+                failed(e);
+                125
+            });
+            sys::exit_now(code)
+        }
+        sys::Cloned::Parent { pid, .. } => {
+            // Ctrl-C is for the program, as system(3) does it.
+            sys::ignore_signal(sys::Signal::SIGINT)?;
+            sys::ignore_signal(sys::Signal::SIGQUIT)?;
+            let code = sys::waitpid(pid)?.code();
+            Ok(code.and_then(|c| u8::try_from(c).ok()).unwrap_or(125))
+        }
+    }
+}
+
+/// What the child does before it becomes the program.
+fn enter(args: &Args, rootfs: &Path) -> Result<()> {
+    sys::borrowed_room()?;
+    // pivot_root(2) wants a mount: any directory becomes one when it is bound on itself.
+    sys::mount(Some(rootfs), rootfs, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+    let root = Root::open(rootfs)?;
+    // The host's /proc, so ps(1) still shows the host: the hole that chapter 2 closes.
+    chroot::mount_in(&root, &Mount::bind(Path::new("/proc"), Path::new("/proc")))?;
+    chroot::mount_in(&root, &Mount::new("tmpfs", Path::new("/dev"), MsFlags::MS_NOSUID, Some("mode=755")))?;
+    chroot::populate_dev(&root, Nodes::Bind)?;
+    if args.chroot {
+        chroot::enter_chroot(rootfs)?;
+    } else {
+        chroot::pivot_into(&root)?;
+    }
+    Ok(())
+}
+
+/// Comes back only with the exit code of a failure: 127 not found, 126 found but not to be run.
+fn exec(program: &[OsString]) -> Result<i32> {
+    let Some(path) = find(&program[0]) else {
+        eprintln!("{}: {}: not found in PATH", env!("CARGO_BIN_NAME"), program[0].display());
+        return Ok(127);
+    };
+    let text = |s: OsString| CString::new(s.into_vec()).context("a zero byte");
+    let argv = program.iter().cloned().map(text).collect::<Result<Vec<_>>>()?;
+    let env = std::env::vars_os().map(|(k, v)| text([k, v].join(OsStr::new("="))));
+    let e = sys::execve(&text(path.into())?, &argv, &env.collect::<Result<Vec<_>>>()?);
+    eprintln!("{}: {e}", env!("CARGO_BIN_NAME"));
+    Ok(if e.errno() == sys::Errno::ENOENT { 127 } else { 126 })
+}
+
+/// Looks a name up in PATH as execvp(3) does, so that a file without the x bit is the last choice.
+fn find(name: &OsStr) -> Option<PathBuf> {
+    if name.as_bytes().contains(&b'/') {
+        return Some(name.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or("/usr/bin:/bin".into());
+    let found: Vec<_> = std::env::split_paths(&path).map(|d| d.join(name)).filter(|p| p.is_file()).collect();
+    let runs = found.iter().find(|p| nix::unistd::access(p.as_path(), AccessFlags::X_OK).is_ok());
+    runs.or(found.first()).cloned()
+}
