@@ -1,6 +1,6 @@
 //! One group: a directory in each tree that we may write to.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -148,6 +148,11 @@ impl Joiner {
     /// `EACCES`: the opener had no right to move processes here. `ENODEV`: the group was removed.
     pub fn join(self) -> Result<(), SysError> {
         self.files.iter().try_for_each(|file| write_fd(file.as_fd(), "0"))
+    }
+
+    /// The open files: what a child that closes its parent's descriptors must keep.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.files.iter().map(AsFd::as_fd)
     }
 }
 
