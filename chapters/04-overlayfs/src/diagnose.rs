@@ -1,0 +1,79 @@
+//! Why the kernel said EINVAL (or ELOOP): it tells only its log, so we look at what it looked at.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxFlags, statfs, statx};
+use sys::Errno;
+
+use crate::mount::LONGEST_DATA;
+use crate::{Overlay, OverlayError, Part};
+
+/// File systems that can't hold an upperdir, by the magic number of statfs(2) (linux/magic.h).
+const UNFIT: [(u32, &str); 5] =
+    [(0x794c_7630, "overlay"), (0x6969, "NFS"), (0x4d44, "FAT"), (0xf15f, "eCryptfs"), (0x5346_544e, "NTFS")];
+
+impl Overlay {
+    /// Turns what the kernel answered into the reason, or leaves it as it is.
+    pub(crate) fn diagnose(&self, target: &Path, bytes: usize, error: OverlayError) -> OverlayError {
+        let OverlayError::Call(call) = error else { return error };
+        let found = self.bad_directory(target).or_else(|| self.overlap()).or_else(|| self.other_mount());
+        if let Some(found) = found {
+            return found;
+        }
+        if call.errno() == Errno::EINVAL
+            && let Some(fstype) = unfit(&self.upper)
+        {
+            return OverlayError::UpperFileSystem { upper: self.upper.clone(), fstype, source: call };
+        }
+        if bytes > LONGEST_DATA && matches!(call.errno(), Errno::EINVAL | Errno::ENOSYS) {
+            return OverlayError::TooLong { lowers: self.lower.len(), bytes, source: call };
+        }
+        OverlayError::Call(call)
+    }
+
+    /// Each directory with its task.
+    fn parts(&self) -> impl Iterator<Item = (Part, &Path)> {
+        let lowers = self.lower.iter().map(|l| (Part::Lowerdir, l.as_path()));
+        lowers.chain([(Part::Upperdir, self.upper.as_path()), (Part::Workdir, self.work.as_path())])
+    }
+
+    fn bad_directory(&self, target: &Path) -> Option<OverlayError> {
+        self.parts().chain([(Part::Merged, target)]).find_map(|(part, path)| match path.metadata() {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Some(OverlayError::Missing { part, path: path.to_owned() })
+            }
+            Ok(data) if !data.is_dir() => Some(OverlayError::NotADirectory { part, path: path.to_owned() }),
+            _ => None,
+        })
+    }
+
+    /// overlayfs.rst, "Non-standard behavior": layers must not contain one another.
+    fn overlap(&self) -> Option<OverlayError> {
+        let real: Vec<(Part, PathBuf)> =
+            self.parts().filter_map(|(part, path)| Some((part, path.canonicalize().ok()?))).collect();
+        let pairs = real.iter().enumerate().flat_map(|(n, outer)| {
+            real.iter().enumerate().filter(move |(m, _)| *m != n).map(move |(_, inner)| (outer, inner))
+        });
+        pairs.into_iter().find(|((_, outer), (_, inner))| inner.starts_with(outer)).map(|(outer, inner)| {
+            OverlayError::Overlap { first: outer.0, second: inner.0, path: inner.1.clone() }
+        })
+    }
+
+    fn other_mount(&self) -> Option<OverlayError> {
+        (mount_of(&self.upper)? != mount_of(&self.work)?)
+            .then(|| OverlayError::OtherMount { upper: self.upper.clone(), work: self.work.clone() })
+    }
+}
+
+/// The device, and the mount through which the path leads (statx(2), Linux 5.8).
+fn mount_of(path: &Path) -> Option<(u32, u32, u64)> {
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?;
+    Some((found.stx_dev_major, found.stx_dev_minor, found.stx_mnt_id))
+}
+
+fn unfit(path: &Path) -> Option<&'static str> {
+    // The field's type differs between architectures; the numbers have 32 bits.
+    let magic = statfs(path).ok()?.f_type as u32;
+    UNFIT.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name)
+}
