@@ -31,18 +31,20 @@ fn main() -> ExitCode {
 /// Docker's 125: it was us who failed, not the program.
 fn failed(e: anyhow::Error) -> ExitCode {
     eprintln!("{}: {e:#}", env!("CARGO_BIN_NAME"));
+    if let Some(hint) = e.downcast_ref::<sys::SysError>().and_then(sys::SysError::hint) {
+        eprintln!("  because: {}\n  do: {}", hint.because, hint.remedy);
+    }
     ExitCode::from(125)
 }
 
 fn run(args: &Args) -> Result<u8> {
     match sys::clone3(&sys::CloneArgs::default())? {
         sys::Cloned::Child => {
-            let e = enter(args).and_then(|()| exec(&args.program));
-            let code = e.unwrap_or_else(|e| {
+            let code = enter(args).and_then(|()| exec(&args.program));
+            sys::exit_now(code.unwrap_or_else(|e| {
                 failed(e);
                 125
-            });
-            sys::exit_now(code)
+            }))
         }
         sys::Cloned::Parent { pid, .. } => {
             // Ctrl-C is for the program, as system(3) does it.
@@ -63,15 +65,16 @@ fn enter(_args: &Args) -> Result<()> {
 /// Comes back only with the exit code of a failure: 127 not found, 126 found but not to be run.
 fn exec(program: &[OsString]) -> Result<i32> {
     let Some(path) = find(&program[0]) else {
-        eprintln!("{}: {}: not found in PATH", env!("CARGO_BIN_NAME"), program[0].display());
+        failed(anyhow::anyhow!("{}: not found in PATH", program[0].display()));
         return Ok(127);
     };
     let text = |s: OsString| CString::new(s.into_vec()).context("a zero byte");
     let argv = program.iter().cloned().map(text).collect::<Result<Vec<_>>>()?;
     let env = std::env::vars_os().map(|(k, v)| text([k, v].join(OsStr::new("="))));
     let e = sys::execve(&text(path.into())?, &argv, &env.collect::<Result<Vec<_>>>()?);
-    eprintln!("{}: {e}", env!("CARGO_BIN_NAME"));
-    Ok(if e.errno() == sys::Errno::ENOENT { 127 } else { 126 })
+    let code = if e.errno() == sys::Errno::ENOENT { 127 } else { 126 };
+    failed(e.into());
+    Ok(code)
 }
 
 /// Looks a name up in PATH as execvp(3) does, so that a file without the x bit is the last choice.
