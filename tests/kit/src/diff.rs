@@ -1,0 +1,54 @@
+//! Two worlds compared line by line.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// `- line` for what went and `+ line` for what came; empty when both are the same.
+#[must_use]
+pub fn difference(before: &BTreeSet<String>, after: &BTreeSet<String>) -> String {
+    let gone = before.difference(after).map(|l| format!("- {l}\n"));
+    let come = after.difference(before).map(|l| format!("+ {l}\n"));
+    gone.chain(come).collect()
+}
+
+/// One line for each file below `dir`: mode, owner, size, and the times of the last change of its
+/// content and of its metadata. A write of any kind changes the last one.
+#[must_use]
+pub fn tree(dir: &Path) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    walk(dir, dir, &mut lines);
+    lines
+}
+
+fn walk(top: &Path, dir: &Path, lines: &mut BTreeSet<String>) {
+    let entries = fs::read_dir(dir).unwrap_or_else(|e| panic!("read {}: {e}", dir.display()));
+    lines.insert(line(top, dir));
+    for entry in entries {
+        let path = entry.unwrap().path();
+        lines.insert(line(top, &path));
+        if path.symlink_metadata().unwrap().is_dir() {
+            walk(top, &path, lines);
+        }
+    }
+}
+
+fn line(top: &Path, path: &Path) -> String {
+    let m = path.symlink_metadata().unwrap();
+    let name = path.strip_prefix(top).unwrap().display();
+    let changed = format!("{}.{} {}.{}", m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
+    format!("{name} {:o} {}:{} {} {changed}", m.mode(), m.uid(), m.gid(), m.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_names_both_sides() {
+        let set = |lines: &[&str]| lines.iter().map(|l| (*l).to_owned()).collect();
+        assert_eq!(difference(&set(&["a", "b"]), &set(&["b", "c"])), "- a\n+ c\n");
+        assert_eq!(difference(&set(&["a"]), &set(&["a"])), "");
+    }
+}

@@ -1,0 +1,309 @@
+//! The binary under test on a throw-away root.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::processes::Process;
+use crate::room::Room;
+use crate::{Left, Output, Running, Who};
+
+/// The binary under test, its root, and the user who runs it.
+///
+/// Each has a root of its own, in which `hostbox` is ready: a copy of a store that is made once
+/// for each build of the binary (a copy, because hard links or a shared directory would let one
+/// test spoil another; 24 MiB at most, shared extents where the file system can).
+/// `MINIDOCKER_BIN=docker` puts Docker in its place, any other value another build of minidocker.
+pub struct Minidocker {
+    program: PathBuf,
+    who: Who,
+    env: BTreeMap<OsString, OsString>,
+    room: Arc<Room>,
+}
+
+impl Minidocker {
+    /// The binary at `program` with a root where `hostbox` is ready. Tests write [`crate::ours!`]
+    /// or [`crate::common!`].
+    #[must_use]
+    pub fn new(program: &str, who: Who) -> Self {
+        let md = Self::fresh(program, who);
+        if !Self::is_docker() {
+            crate::store::fill(&md.program, who, &md.root());
+        }
+        md
+    }
+
+    /// The same with an empty root, as on the first day.
+    #[must_use]
+    pub fn fresh(program: &str, who: Who) -> Self {
+        let given = std::env::var_os("MINIDOCKER_BIN").map_or_else(|| program.into(), PathBuf::from);
+        let program = if Self::is_docker() { given } else { crate::place::readable_copy(&given) };
+        let room = Arc::new(Room::new(who));
+        let env = known_environment(&room.path, who);
+        Self { program, who, env, room }
+    }
+
+    /// Whether Docker stands in the binary's place.
+    #[must_use]
+    pub fn is_docker() -> bool {
+        std::env::var_os("MINIDOCKER_BIN")
+            .is_some_and(|b| Path::new(&b).file_name() == Some(OsStr::new("docker")))
+    }
+
+    /// Sets a variable in the environment of every command.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.insert(name.into(), value.as_ref().into());
+        self
+    }
+
+    /// Runs a command to its end.
+    #[must_use = "an output that nobody looks at tests nothing"]
+    pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Output {
+        self.call(args).run()
+    }
+
+    /// Runs a command that is written as one line, see [`crate::words`].
+    #[must_use = "an output that nobody looks at tests nothing"]
+    pub fn line(&self, line: &str) -> Output {
+        self.run(crate::words(line))
+    }
+
+    /// A command about to be run, to which more can be said.
+    pub fn call<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Call<'_> {
+        let args = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
+        Call {
+            md: self,
+            args,
+            env: self.env.clone(),
+            input: Input::Null,
+            closed: Vec::new(),
+            cwd: None,
+            limit: limit(),
+        }
+    }
+
+    /// The throw-away directory, writable by the user who runs the binary.
+    #[must_use]
+    pub fn room(&self) -> &Path {
+        &self.room.path
+    }
+
+    /// `$MINIDOCKER_ROOT`.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.room.root()
+    }
+
+    /// The user.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        self.who
+    }
+
+    /// Makes an empty directory in the throw-away directory, owned by the user.
+    #[must_use]
+    pub fn dir(&self, name: &str) -> PathBuf {
+        let dir = self.room.path.join(name);
+        crate::place::make_dir(&dir, 0o755);
+        self.who.own(&dir);
+        dir
+    }
+
+    /// A name for a container that no other test has (Docker's daemon is shared).
+    #[must_use]
+    pub fn name(&self, stem: &str) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        format!("{stem}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The directories of the containers in this root.
+    #[must_use]
+    pub fn containers(&self) -> Vec<PathBuf> {
+        let mut dirs = crate::place::entries(&self.root().join("containers"));
+        dirs.sort();
+        dirs
+    }
+
+    /// The processes of this root: clients, supervisors, payloads.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Process> {
+        let mut marks = self.room.ids();
+        marks.push(self.room.path.display().to_string());
+        crate::processes::marked(&marks)
+    }
+
+    /// The supervisors of this root: their argv\[0\] is `minidocker-supervisor`.
+    #[must_use]
+    pub fn supervisors(&self) -> Vec<Process> {
+        let named = |p: &Process| p.argv.first().is_some_and(|a| a.ends_with("minidocker-supervisor"));
+        self.processes().into_iter().filter(named).collect()
+    }
+
+    /// Fails the test unless the host shows nothing of this root any more, and its store no
+    /// container and no name.
+    #[track_caller]
+    pub fn nothing_left(&self) {
+        if !Self::is_docker() {
+            let left = Left::at_last(&self.room, true);
+            assert!(left.is_empty(), "left behind:\n{left}");
+        }
+    }
+}
+
+impl Drop for Minidocker {
+    fn drop(&mut self) {
+        if std::thread::panicking() || Self::is_docker() {
+            return;
+        }
+        for dir in self.containers() {
+            let _ = self.run([OsStr::new("rm"), OsStr::new("-f"), dir.file_name().unwrap_or_default()]);
+        }
+        let left = Left::at_last(&self.room, false);
+        assert!(left.is_empty(), "left behind after rm -f:\n{left}");
+    }
+}
+
+fn known_environment(room: &Path, who: Who) -> BTreeMap<OsString, OsString> {
+    let own = |dir: &str| room.join(dir).into_os_string();
+    let user = match who {
+        Who::Me => std::env::var("USER").unwrap_or_else(|_| "root".to_owned()),
+        Who::Plain => "mdplain".to_owned(),
+        Who::Single => "mdsingle".to_owned(),
+    };
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let mut env: BTreeMap<OsString, OsString> =
+        [("PATH", path), ("LANG", "C.UTF-8"), ("TERM", "xterm"), ("USER", &user), ("LOGNAME", &user)]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
+    for (name, dir) in
+        [("HOME", "home"), ("TMPDIR", "tmp"), ("XDG_RUNTIME_DIR", "run"), ("MINIDOCKER_ROOT", "root")]
+    {
+        env.insert(name.into(), own(dir));
+    }
+    let kept = ["DOCKER_HOST", "LLVM_PROFILE_FILE"];
+    env.extend(kept.iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?))));
+    env
+}
+
+/// How long a command may take before the test fails. `$MINIDOCKER_TEST_TIMEOUT`, in seconds.
+fn limit() -> Duration {
+    let told = std::env::var("MINIDOCKER_TEST_TIMEOUT").ok().and_then(|t| t.parse().ok());
+    Duration::from_secs(told.unwrap_or(120))
+}
+
+/// Where a command's standard input comes from.
+pub(crate) enum Input {
+    Null,
+    Bytes(Vec<u8>),
+    Open,
+}
+
+/// A command about to be run.
+pub struct Call<'a> {
+    md: &'a Minidocker,
+    args: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    input: Input,
+    closed: Vec<i32>,
+    cwd: Option<PathBuf>,
+    limit: Duration,
+}
+
+impl Call<'_> {
+    /// Gives these bytes to its standard input, then the end of file. Without this it is /dev/null.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Input::Bytes(bytes.into());
+        self
+    }
+
+    /// Leaves its standard input open, for [`Running::send`].
+    #[must_use]
+    pub fn stdin_open(mut self) -> Self {
+        self.input = Input::Open;
+        self
+    }
+
+    /// Starts it with this descriptor (0, 1 or 2) closed.
+    #[must_use]
+    pub fn closed(mut self, fd: i32) -> Self {
+        self.closed.push(fd);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.insert(name.into(), value.as_ref().into());
+        self
+    }
+
+    /// Takes a variable out of its environment.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.env.remove(OsStr::new(name));
+        self
+    }
+
+    /// Gives it this long, in place of two minutes or `$MINIDOCKER_TEST_TIMEOUT` seconds.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Starts it in this directory.
+    #[must_use]
+    pub fn cwd(mut self, dir: &Path) -> Self {
+        self.cwd = Some(dir.to_owned());
+        self
+    }
+
+    /// Runs it to its end.
+    #[must_use = "an output that nobody looks at tests nothing"]
+    pub fn run(self) -> Output {
+        self.spawn().finish()
+    }
+
+    /// Starts it.
+    #[must_use]
+    pub fn spawn(mut self) -> Running {
+        let input = std::mem::replace(&mut self.input, Input::Null);
+        Running::start(self.command(&[]), input, self.shown(), self.limit, Some(self.md.room.clone()))
+    }
+
+    /// Starts it on a new terminal of this size, which is its controlling terminal.
+    #[must_use]
+    pub fn on_terminal(self, rows: u16, columns: u16) -> Running {
+        // setsid(1) execs in place, because a process that was just spawned leads no group.
+        let command = self.command(&["setsid", "--ctty"]);
+        let room = self.md.room.clone();
+        crate::pty::start(command, rows, columns, self.md.who, self.shown(), self.limit, room)
+    }
+
+    fn command(&self, before: &[&str]) -> Command {
+        let mut words: Vec<OsString> = before.iter().map(OsString::from).collect();
+        words.extend(self.md.who.prefix().into_iter().map(OsString::from));
+        if !self.closed.is_empty() {
+            let closed: String = self.closed.iter().map(|fd| format!(" {fd}>&-")).collect();
+            let script = format!("exec \"$@\"{closed}");
+            words.extend(["sh".into(), "-c".into(), script.into(), "sh".into()]);
+        }
+        words.push(self.md.program.clone().into());
+        words.extend(self.args.iter().cloned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().envs(&self.env).stdin(Stdio::null());
+        command.current_dir(self.cwd.as_deref().unwrap_or(&self.md.room.path));
+        command
+    }
+
+    fn shown(&self) -> String {
+        let args: Vec<_> = self.args.iter().map(|a| a.to_string_lossy()).collect();
+        format!("{} {} (as {:?})", self.md.program.display(), args.join(" "), self.md.who)
+    }
+}

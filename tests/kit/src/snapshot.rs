@@ -1,0 +1,140 @@
+//! What the host shows of a root: mounts, cgroups, processes, open files, records; and the whole host.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::processes::{marked, open_files};
+use crate::room::{Room, is_id};
+
+/// How long a supervisor may need, after its client's end, to let go of everything.
+/// A bound for the failure of a test, never a thing that a test measures.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What one root left behind. Empty is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left(BTreeSet<String>);
+
+impl Left {
+    pub(crate) fn of(room: &Room, records_too: bool) -> Self {
+        let ids = room.ids();
+        let mut marks = ids.clone();
+        marks.push(room.path.display().to_string());
+        let mut left = BTreeSet::new();
+        left.extend(mount_points(&marks).into_iter().map(|m| format!("mount {m}")));
+        left.extend(cgroups_of(&ids).into_iter().map(|c| format!("cgroup {}", c.display())));
+        left.extend(marked(&marks).into_iter().map(|p| format!("process {p}")));
+        left.extend(open_files(&room.path).into_iter().map(|f| format!("open file: {f}")));
+        if records_too {
+            for dir in ["containers", "names"] {
+                let found = crate::place::entries(&room.root().join(dir));
+                left.extend(found.into_iter().map(|f| format!("record {}", f.display())));
+            }
+        }
+        Self(left)
+    }
+
+    /// Looks until nothing is left or the patience ends.
+    pub(crate) fn at_last(room: &Room, records_too: bool) -> Self {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = Self::of(room, records_too);
+            if left.is_empty() || Instant::now() > end {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether nothing was left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
+/// The whole host, for a test that is alone: every mount, interface and cgroup, and all
+/// processes of throw-away roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSnapshot(BTreeSet<String>);
+
+impl HostSnapshot {
+    /// Reads the host as it is now.
+    #[must_use]
+    pub fn take() -> Self {
+        let mounts = mountinfo().into_iter().map(|l| format!("mount {l}"));
+        let names = crate::place::entries(Path::new("/sys/class/net"));
+        let interfaces = names.iter().map(|n| format!("interface {}", n.display()));
+        let cgroups = all_cgroups().into_iter().map(|c| format!("cgroup {}", c.display()));
+        let rooms = crate::place::base().join("t").display().to_string();
+        let processes = marked(&[rooms]).into_iter().map(|p| format!("process {p}"));
+        Self(mounts.chain(interfaces).chain(cgroups).chain(processes).collect())
+    }
+
+    /// Fails the test with the difference unless the host comes to be as it was.
+    #[track_caller]
+    pub fn assert_same(&self) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let now = Self::take();
+            if now == *self {
+                return;
+            }
+            let difference = crate::difference(&self.0, &now.0);
+            assert!(Instant::now() < end, "the host is not as it was:\n{difference}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn mountinfo() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").expect("read mountinfo");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Where something of `marks` is mounted, or mounted from (proc_pid_mountinfo(5)).
+pub(crate) fn mount_points(marks: &[String]) -> Vec<String> {
+    let lines = mountinfo();
+    let ours = lines.iter().filter(|l| marks.iter().any(|m| l.contains(m.as_str())));
+    ours.filter_map(|l| l.split(' ').nth(4)).map(|p| p.replace("\\040", " ")).collect()
+}
+
+/// The directories of all cgroup hierarchies that are mounted here, the roots left out.
+fn all_cgroups() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for line in mountinfo() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let fs_type = fields.iter().position(|f| *f == "-").and_then(|n| fields.get(n + 1));
+        if fs_type.is_some_and(|t| t.starts_with("cgroup")) {
+            directories(Path::new(fields[4]), &mut found);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn directories(dir: &Path, found: &mut Vec<PathBuf>) {
+    let below = crate::place::entries(dir).into_iter().filter(|p| p.is_dir() && !p.is_symlink());
+    for path in below {
+        found.push(path.clone());
+        directories(&path, found);
+    }
+}
+
+/// The cgroups that are named after one of these containers.
+pub(crate) fn cgroups_of(ids: &[String]) -> Vec<PathBuf> {
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let names = |dir: &Path| dir.display().to_string();
+    let short = |id: &String| if is_id(id) { id[..12].to_owned() } else { id.clone() };
+    let marks: Vec<String> = ids.iter().map(short).collect();
+    all_cgroups().into_iter().filter(|c| marks.iter().any(|m| names(c).contains(m))).collect()
+}
