@@ -1,0 +1,152 @@
+//! Files of /proc and /sys that a container must not read, or must not write.
+//!
+//! These file systems show the whole machine to everyone who may mount them. Where the kernel has
+//! no namespace for a file, all that helps is another mount on top of it.
+//!
+//! All of this runs after pivot_root(2): `/` is the container's, so no symbolic link leads out.
+//! runc does the same by path, and since CVE-2025-31133 it makes sure that the /dev/null that it
+//! binds is the null device, because an image could have put something else there. So do we.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
+use sys::{Errno, MsFlags};
+
+use crate::SecurityError;
+
+/// What Docker hides in each container that isn't privileged; [`masked_paths`] adds those
+/// that depend on the machine.
+///
+/// Source: moby 28, oci/defaults.go (defaultLinuxMaskedPaths; since 29 daemon/pkg/oci/defaults.go).
+pub const MASKED_PATHS: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts", // GHSA-6fw5-f8r9-fgfm: how busy other programs are
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap", // GHSA-jq35-85cj-fj4p: keys of other programs, from power draw
+    "/sys/firmware",
+];
+
+/// What Docker makes read-only in each container that isn't privileged. Source: as [`MASKED_PATHS`].
+pub const READONLY_PATHS: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// [`MASKED_PATHS`], and `/sys/devices/system/cpu/cpu<n>/thermal_throttle` of each CPU of this
+/// machine that has one (GHSA-6fw5-f8r9-fgfm).
+#[must_use]
+pub fn masked_paths() -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = MASKED_PATHS.iter().map(PathBuf::from).collect();
+    let cpus = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let mut throttles: Vec<PathBuf> =
+        cpus.map(|cpu| cpu.path().join("thermal_throttle")).filter(|p| p.is_dir()).collect();
+    throttles.sort_unstable();
+    paths.append(&mut throttles);
+    paths
+}
+
+/// Hides what is at `path`: a directory under an empty read-only tmpfs, anything else under
+/// /dev/null. A path that isn't there needs no mask. Says whether there was something to hide.
+///
+/// # Errors
+/// [`SecurityError::NotNull`]; those of mount(2).
+pub fn mask_path(path: &Path) -> Result<bool, SecurityError> {
+    let Some(target) = open(path)? else { return Ok(false) };
+    let place = proc_path(target.as_fd());
+    if kind(target.as_fd(), path)? == FileType::Directory {
+        // One inode is the root directory itself, so nothing can be made even if it is remounted.
+        let options = Some("nr_blocks=1,nr_inodes=1");
+        sys::mount(Some("tmpfs".as_ref()), &place, Some("tmpfs"), MsFlags::MS_RDONLY, options)?;
+        return Ok(true);
+    }
+    let null = open(Path::new("/dev/null"))?;
+    let null = null.filter(|fd| is_null_device(fd.as_fd()));
+    let null = null.ok_or_else(|| SecurityError::NotNull { masked: path.to_owned() })?;
+    sys::mount(Some(&proc_path(null.as_fd())), &place, None, MsFlags::MS_BIND, None)?;
+    Ok(true)
+}
+
+/// Makes what is at `path`, and what is mounted below it, a mount of its own, and that mount
+/// read-only. (Mounts below it keep their flags, as in runc; in a fresh /proc there are none.)
+/// A path that isn't there is left out. Says whether it was there.
+///
+/// # Errors
+/// Those of mount(2).
+pub fn readonly_path(path: &Path) -> Result<bool, SecurityError> {
+    let Some(below) = open(path)? else { return Ok(false) };
+    let place = proc_path(below.as_fd());
+    sys::mount(Some(&place), &place, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+    // The descriptor is open on what lies below the new mount; a second walk arrives on it.
+    let Some(top) = open(path)? else { return Ok(false) };
+    let flags = locked_flags(top.as_fd(), path)?;
+    let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | flags;
+    sys::mount(None, &proc_path(top.as_fd()), None, remount, None)?;
+    Ok(true)
+}
+
+/// Opens a path of the container, or says that it isn't there.
+fn open(path: &Path) -> Result<Option<OwnedFd>, SecurityError> {
+    let fail = |e: rustix::io::Errno| SecurityError::Read { path: path.to_owned(), source: e.into() };
+    let how = OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", how | OFlags::DIRECTORY, Mode::empty()).map_err(fail)?;
+    let opened = match sys::open_in_root(root.as_fd(), path, how, Mode::empty()) {
+        // Before Linux 5.6: no magic link is on these paths unless it is the last part.
+        Err(e) if e.errno() == Errno::ENOSYS => {
+            let plain = rustix::fs::open(path, how | OFlags::NOFOLLOW, Mode::empty());
+            return match plain {
+                Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+                other => other.map(Some).map_err(fail),
+            };
+        }
+        other => other,
+    };
+    match opened {
+        Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+        other => Ok(Some(other?)),
+    }
+}
+
+/// mount(2) takes a path; this one leads to exactly what is open.
+fn proc_path(fd: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn kind(fd: BorrowedFd<'_>, path: &Path) -> Result<FileType, SecurityError> {
+    let stat =
+        rustix::fs::fstat(fd).map_err(|e| SecurityError::Read { path: path.to_owned(), source: e.into() })?;
+    Ok(FileType::from_raw_mode(stat.st_mode))
+}
+
+/// Linux: admin-guide/devices.txt, character device 1:3.
+fn is_null_device(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|s| {
+        FileType::from_raw_mode(s.st_mode) == FileType::CharacterDevice
+            && s.st_rdev == rustix::fs::makedev(1, 3)
+    })
+}
+
+/// The flags that the mount has already: a remount replaces them all, and in a user namespace
+/// those that came from outside are locked, so that leaving one out gives EPERM (mount_namespaces(7)).
+fn locked_flags(fd: BorrowedFd<'_>, path: &Path) -> Result<MsFlags, SecurityError> {
+    let has = rustix::fs::fstatvfs(fd)
+        .map_err(|e| SecurityError::Read { path: path.to_owned(), source: e.into() })?
+        .f_flag;
+    let table = [
+        (StatVfsMountFlags::NOSUID, MsFlags::MS_NOSUID),
+        (StatVfsMountFlags::NODEV, MsFlags::MS_NODEV),
+        (StatVfsMountFlags::NOEXEC, MsFlags::MS_NOEXEC),
+        (StatVfsMountFlags::NOATIME, MsFlags::MS_NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MsFlags::MS_NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MsFlags::MS_RELATIME),
+    ];
+    Ok(table
+        .into_iter()
+        .filter(|(flag, _)| has.contains(*flag))
+        .fold(MsFlags::empty(), |all, (_, f)| all | f))
+}
