@@ -27,7 +27,8 @@ const CAPABILITIES: [Capability; 14] = [
     Capability::AuditWrite,
 ];
 
-const MASKED: [&str; 12] = [
+/// Docker's masked paths: /proc and /sys files that tell of the host or reach its hardware.
+pub const MASKED_PATHS: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -42,7 +43,9 @@ const MASKED: [&str; 12] = [
     "/sys/firmware",
 ];
 
-const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+/// Docker's read-only paths.
+pub const READONLY_PATHS: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Name, major, minor of the nodes that each container has (config-linux.md, "Default Devices";
 /// numbers: kernel, admin-guide/devices.txt).
@@ -69,7 +72,7 @@ pub(super) fn capabilities(user: &ContainerUser, facts: &Facts) -> LinuxCapabili
 }
 
 pub(super) fn linux(host: &HostConfig, facts: &Facts) -> Linux {
-    let mut masked = MASKED.map(str::to_owned).to_vec();
+    let mut masked = MASKED_PATHS.map(str::to_owned).to_vec();
     masked.extend_from_slice(&facts.masked);
     let mut linux = super::bare_linux();
     linux
@@ -77,7 +80,7 @@ pub(super) fn linux(host: &HostConfig, facts: &Facts) -> Linux {
         .set_cgroups_path(facts.cgroup_path.clone())
         .set_devices(Some(NODES.iter().map(node).collect()))
         .set_masked_paths(Some(masked))
-        .set_readonly_paths(Some(READONLY.map(str::to_owned).to_vec()));
+        .set_readonly_paths(Some(READONLY_PATHS.map(str::to_owned).to_vec()));
     if facts.rootless {
         linux
             .set_uid_mappings(Some(facts.uid_map.iter().filter_map(mapping).collect()))

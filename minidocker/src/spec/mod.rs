@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
 pub use command::{PATH, hostname, merged};
+pub use linux::{MASKED_PATHS, READONLY_PATHS};
 pub use overlay::{OVERLAY_ANNOTATION, OverlayAnnotation};
 pub use request::{Config, Empty, HostConfig, NetworkMode, Request, SHM_SIZE, SHORT_ID, VERSION};
 pub use user::{ContainerUser, find as find_user};

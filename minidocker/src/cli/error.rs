@@ -1,0 +1,102 @@
+//! What the user sees when something failed, and the exit code.
+
+use std::fmt::Write;
+
+/// What was typed can't be done. The text is Docker's, without `minidocker: `.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Refused {
+    code: u8,
+    text: String,
+}
+
+impl Refused {
+    /// A refusal that ends with `code`.
+    #[must_use]
+    pub fn new(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    /// A word of Docker's that isn't built.
+    #[must_use]
+    pub fn not_yet(what: &str) -> Self {
+        Self::new(125, format!("{what}: not in minidocker yet"))
+    }
+}
+
+/// The code to end with: 125, unless the error says otherwise.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(|cause| cause.downcast_ref::<Refused>()).map_or(125, |refused| refused.code)
+}
+
+/// The error as it is printed, with its last line end: what failed in Docker's words, then the
+/// call as strace(1) shows it, why, and what to do.
+#[must_use]
+pub fn render(error: &anyhow::Error) -> String {
+    let mut first = String::new();
+    let mut call = None;
+    for cause in error.chain() {
+        let said = cause.to_string();
+        call = cause.downcast_ref::<sys::SysError>();
+        if call.is_some() && !first.is_empty() {
+            break;
+        }
+        // A cause that its effect quotes already isn't said twice.
+        if first.is_empty() {
+            first = said;
+        } else if !first.ends_with(&said) {
+            first = format!("{first}: {said}");
+        }
+    }
+    let mut text = format!("minidocker: {}\n", first.trim_end());
+    let Some(call) = call else { return text };
+    let shown = call.to_string();
+    let hint = call.hint();
+    let lines = [
+        (!first.ends_with(&shown)).then_some(shown),
+        hint.map(|hint| format!("because: {}", hint.because)),
+        hint.map(|hint| format!("do: {}", hint.remedy)),
+    ];
+    for line in lines.into_iter().flatten() {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot make the rootfs")]
+    struct Rootfs(#[source] sys::SysError);
+
+    fn failed_chroot() -> sys::SysError {
+        sys::chdir(c"/no/such/place".as_ref()).unwrap_err()
+    }
+
+    #[test]
+    fn a_failed_call_stands_below_what_it_was_for() {
+        let text = render(&anyhow::Error::new(Rootfs(failed_chroot())).context("cannot start"));
+        assert_eq!(
+            text,
+            "minidocker: cannot start: cannot make the rootfs\n  \
+             chdir(\"/no/such/place\") : ENOENT (No such file or directory)\n"
+        );
+    }
+
+    #[test]
+    fn a_bare_call_is_said_once() {
+        let text = render(&failed_chroot().into());
+        assert_eq!(text, "minidocker: chdir(\"/no/such/place\") : ENOENT (No such file or directory)\n");
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_code_under_context() {
+        let error = anyhow::Error::new(Refused::new(127, "not found")).context("run");
+        assert_eq!(exit_code(&error), 127);
+        assert_eq!(exit_code(&anyhow::anyhow!("x")), 125);
+    }
+}
