@@ -7,45 +7,9 @@ use oci_spec::runtime::{
     LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceType, LinuxResources,
 };
 
+use security::{DOCKER_DEFAULT, MASKED_PATHS, READONLY_PATHS};
+
 use super::{ContainerUser, Facts, HostConfig, IdRange, NetworkMode};
-
-/// moby `daemon/pkg/oci/caps/defaults.go`.
-const CAPABILITIES: [Capability; 14] = [
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fsetid,
-    Capability::Fowner,
-    Capability::Mknod,
-    Capability::NetRaw,
-    Capability::Setgid,
-    Capability::Setuid,
-    Capability::Setfcap,
-    Capability::Setpcap,
-    Capability::NetBindService,
-    Capability::SysChroot,
-    Capability::Kill,
-    Capability::AuditWrite,
-];
-
-/// Docker's masked paths: /proc and /sys files that tell of the host or reach its hardware.
-pub const MASKED_PATHS: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-/// Docker's read-only paths.
-pub const READONLY_PATHS: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Name, major, minor of the nodes that each container has (config-linux.md, "Default Devices";
 /// numbers: kernel, admin-guide/devices.txt).
@@ -54,7 +18,8 @@ const NODES: [(&str, i64, i64); 6] =
 
 /// What an account that isn't root holds: the bounding set alone, as after execve(2).
 pub(super) fn capabilities(user: &ContainerUser, facts: &Facts) -> LinuxCapabilities {
-    let mut set = HashSet::from(CAPABILITIES);
+    let short = |name: &String| name.strip_prefix("CAP_")?.parse().ok();
+    let mut set: HashSet<Capability> = DOCKER_DEFAULT.names().iter().filter_map(short).collect();
     // Without a device list a node is all that keeps the host's disks apart. In a user namespace
     // mknod(2) of a device gives EPERM anyway.
     if !facts.rootless && !facts.can_list_devices {
@@ -73,7 +38,8 @@ pub(super) fn capabilities(user: &ContainerUser, facts: &Facts) -> LinuxCapabili
 
 pub(super) fn linux(host: &HostConfig, facts: &Facts) -> Linux {
     let mut masked = MASKED_PATHS.map(str::to_owned).to_vec();
-    masked.extend_from_slice(&facts.masked);
+    let of_machine = facts.masked.iter().map(|path| path.to_string_lossy().into_owned());
+    masked.extend(of_machine.filter(|path| !MASKED_PATHS.contains(&path.as_str())));
     let mut linux = super::bare_linux();
     linux
         .set_namespaces(Some(namespaces(host, facts)))

@@ -7,6 +7,7 @@
 
 mod command;
 pub mod etc;
+mod image;
 mod linux;
 mod mounts;
 mod overlay;
@@ -20,34 +21,14 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
 pub use command::{PATH, hostname, merged};
-pub use linux::{MASKED_PATHS, READONLY_PATHS};
+pub use image::ImageDefaults;
 pub use overlay::{OVERLAY_ANNOTATION, OverlayAnnotation};
 pub use request::{Config, Empty, HostConfig, NetworkMode, Request, SHM_SIZE, SHORT_ID, VERSION};
+pub use security::{MASKED_PATHS, READONLY_PATHS};
 pub use user::{ContainerUser, find as find_user};
 
 /// The version of the OCI runtime specification that config.json follows.
 pub const OCI_VERSION: &str = "1.2.0";
-
-/// What an image says about the containers made from it (OCI image-spec, config.md).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImageDefaults {
-    /// `NAME=value`.
-    pub env: Vec<String>,
-    /// The words before `cmd`.
-    pub entrypoint: Option<Vec<String>>,
-    /// Arguments, or the whole command without an entrypoint.
-    pub cmd: Option<Vec<String>>,
-    /// `user[:group]`; empty: root.
-    pub user: String,
-    /// Empty: `/`.
-    pub working_dir: String,
-    /// What `stop` sends first.
-    pub stop_signal: Option<String>,
-    /// Meta data.
-    pub labels: std::collections::BTreeMap<String, String>,
-    /// Paths that get an anonymous volume.
-    pub volumes: Vec<String>,
-}
 
 /// A line of an id map: `count` ids from `inside` on are `outside` and the following on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +81,9 @@ pub struct Facts {
     pub group: Option<String>,
     /// Host name of this machine: that of a container with `--network host`.
     pub host_hostname: String,
-    /// Further paths to mask that depend on the machine:
-    /// `/sys/devices/system/cpu/cpu<n>/thermal_throttle` where it exists (GHSA-6fw5-f8r9-fgfm).
-    pub masked: Vec<String>,
+    /// `security::masked_paths()`: [`MASKED_PATHS`], which are always masked, and those that
+    /// depend on the machine.
+    pub masked: Vec<PathBuf>,
 }
 
 /// Why a request can't become a Spec. The texts are Docker's.
