@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -101,16 +101,7 @@ pub fn assemble(
     into: &Path,
     limit_bytes: u64,
 ) -> Result<Report, AssembleError> {
-    let target = Root::open(into).map_err(|cause| AssembleError::Target { path: into.to_owned(), cause })?;
-    let mut work = Work {
-        tree: Tree::new(host_root),
-        into: target,
-        limit_bytes,
-        dirs: HashSet::new(),
-        files: HashSet::new(),
-        links: HashSet::new(),
-        report: Report::default(),
-    };
+    let mut work = Work::new(host_root, into, limit_bytes)?;
     for program in programs {
         let added = needs(&work.tree, program).map_err(Failed::Program).and_then(|n| work.add(&n));
         match added {
@@ -139,14 +130,28 @@ struct Work {
 }
 
 impl Work {
+    fn new(host_root: &Path, into: &Path, limit_bytes: u64) -> Result<Self, AssembleError> {
+        let open = |cause| AssembleError::Target { path: into.to_owned(), cause };
+        Ok(Self {
+            tree: Tree::new(host_root),
+            into: Root::open(into).map_err(open)?,
+            limit_bytes,
+            dirs: HashSet::new(),
+            files: HashSet::new(),
+            links: HashSet::new(),
+            report: Report::default(),
+        })
+    }
+
     fn add(&mut self, needs: &Needs) -> Result<(), Failed> {
         let gone = |path: &Path, cause| Failed::Program(Refusal::Unreadable { path: path.to_owned(), cause });
         let mut new = Vec::new();
-        let mut links = Vec::new();
+        let (mut links, mut detours) = (Vec::new(), Vec::new());
         let mut new_bytes = 0;
         for path in &needs.paths {
             let found = self.tree.resolve(path).map_err(|e| gone(path, e))?;
             links.extend(found.links);
+            detours.extend(found.detours);
             if self.files.contains(&found.real) || new.iter().any(|(real, _)| *real == found.real) {
                 continue;
             }
@@ -164,17 +169,19 @@ impl Work {
         for (path, text) in links {
             self.link(&path, &text)?;
         }
+        for dir in detours {
+            self.dir(&dir)?;
+        }
         Ok(())
     }
 
     fn copy(&mut self, real: &Path, mut from: File) -> Result<(), Failed> {
-        let target = |cause| Failed::All(AssembleError::Target { path: real.to_owned(), cause });
         let changed = || Failed::Program(Refusal::Changed { path: real.to_owned() });
         let meta = from.metadata().map_err(|_| changed())?;
         let (parent, name) = self.parent(real)?;
         let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&parent, name, how, Mode::from_raw_mode(0o700))
-            .map_err(|e| target(failed("openat", format!("{name:?}, O_CREAT|O_EXCL"), e)))?;
+            .map_err(|e| target(real, failed("openat", format!("{name:?}, O_CREAT|O_EXCL"), e)))?;
         let mut to = File::from(fd);
         // From here on it must be whole, or gone again.
         let copied = rewind(&mut from).and_then(|()| std::io::copy(&mut from, &mut to));
@@ -207,32 +214,37 @@ impl Work {
             return Ok(());
         }
         let (parent, name) = self.parent(path)?;
-        rustix::fs::symlinkat(text, &parent, name).map_err(|e| {
-            let cause = failed("symlinkat", format!("{text:?}, {name:?}"), e);
-            Failed::All(AssembleError::Target { path: path.to_owned(), cause })
-        })?;
+        rustix::fs::symlinkat(text, &parent, name)
+            .map_err(|e| target(path, failed("symlinkat", format!("{text:?}, {name:?}"), e)))?;
         self.report.links.push(path.to_owned());
         Ok(())
     }
 
-    /// The directory above a path without links, made where it is missing.
-    fn parent<'p>(&mut self, path: &'p Path) -> Result<(std::os::fd::OwnedFd, &'p OsStr), Failed> {
-        let target = |cause| Failed::All(AssembleError::Target { path: path.to_owned(), cause });
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        let above: Vec<&Path> = parent.ancestors().collect();
-        for dir in above.into_iter().rev().skip(1) {
-            if !self.dirs.insert(dir.to_owned()) {
-                continue;
-            }
-            let made = self.into.make_dir_all(dir, 0o755).map_err(target)?;
-            // The umask took bits away, and the process has only one umask.
-            rustix::fs::chmod(fd_path(made.as_fd()), Mode::from_raw_mode(0o755))
-                .map_err(|e| target(failed("chmod", format!("{dir:?}, 0755"), e)))?;
+    /// The directory above a path without links, and the name in it.
+    fn parent<'p>(&mut self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), Failed> {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => Ok((self.dir(parent)?, name)),
+            _ => Err(target(path, SysError::new("openat", format!("{path:?}, O_CREAT"), Errno::EISDIR))),
         }
-        let dir = self.into.make_dir_all(parent, 0o755).map_err(target)?;
-        let no_name = || target(SysError::new("openat", format!("{path:?}"), Errno::EISDIR));
-        Ok((dir, path.file_name().ok_or_else(no_name)?))
     }
+
+    /// A directory, made where it is missing.
+    fn dir(&mut self, path: &Path) -> Result<OwnedFd, Failed> {
+        let above: Vec<&Path> = path.ancestors().collect();
+        for dir in above.into_iter().rev().skip(1) {
+            if self.dirs.insert(dir.to_owned()) {
+                let made = self.into.make_dir_all(dir, 0o755).map_err(|e| target(dir, e))?;
+                // The umask took bits away, and the process has only one umask.
+                rustix::fs::chmod(fd_path(made.as_fd()), Mode::from_raw_mode(0o755))
+                    .map_err(|e| target(dir, failed("chmod", format!("{dir:?}, 0755"), e)))?;
+            }
+        }
+        self.into.make_dir_all(path, 0o755).map_err(|e| target(path, e))
+    }
+}
+
+fn target(path: &Path, cause: SysError) -> Failed {
+    Failed::All(AssembleError::Target { path: path.to_owned(), cause })
 }
 
 /// Whether a failed copy is the fault of the side that is written.
@@ -244,4 +256,32 @@ fn is_ours(e: &std::io::Error) -> bool {
 fn rewind(file: &mut File) -> Result<(), std::io::Error> {
     use std::io::Seek;
     file.rewind()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_vanishes_before_it_is_copied_is_named() {
+        let (host, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut work = Work::new(host.path(), into.path(), 1 << 20).unwrap();
+        let needs = Needs { paths: vec!["/gone".into()] };
+        let Err(Failed::Program(Refusal::Unreadable { path, cause })) = work.add(&needs) else { panic!() };
+        assert_eq!((path.as_path(), cause.kind()), (Path::new("/gone"), ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn a_file_that_has_another_size_than_it_said_is_refused_and_leaves_nothing() {
+        let into = tempfile::tempdir().unwrap();
+        let mut work = Work::new(Path::new("/"), into.path(), 1 << 20).unwrap();
+        // It says 0 bytes and has more, as a file that grows while it is read.
+        let growing = File::open("/proc/version").unwrap();
+        let result = work.copy(Path::new("/bin/p"), growing);
+        assert!(
+            matches!(result, Err(Failed::Program(Refusal::Changed { path })) if path == Path::new("/bin/p"))
+        );
+        assert!(!into.path().join("bin/p").exists());
+        assert!(work.report.sources.is_empty());
+    }
 }

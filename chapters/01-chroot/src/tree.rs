@@ -19,6 +19,8 @@ pub(crate) struct Tree {
 pub(crate) struct Found {
     /// The links on the way, each with its text, in the order in which they were met.
     pub(crate) links: Vec<(PathBuf, PathBuf)>,
+    /// The directories that were left again by `..`: the way leads through them too.
+    pub(crate) detours: Vec<PathBuf>,
     /// The end of the way, with no link in it.
     pub(crate) real: PathBuf,
 }
@@ -34,10 +36,11 @@ impl Tree {
     /// Follows an absolute path of the tree to a file or directory that exists. A link with an
     /// absolute text leads to a place in the tree.
     pub(crate) fn resolve(&self, path: &Path) -> Result<Found, Error> {
-        let mut found = Found { links: Vec::new(), real: PathBuf::from("/") };
+        let mut found = Found { links: Vec::new(), detours: Vec::new(), real: PathBuf::from("/") };
         let mut todo = parts(path);
         while let Some(part) = todo.pop() {
             if part == Path::new("..") {
+                found.detours.push(found.real.clone());
                 found.real.pop();
                 continue;
             }

@@ -43,8 +43,13 @@ pub(crate) fn walk(
     let mut way: Vec<OwnedFd> = Vec::new();
     let mut links = 0;
     while let Some(name) = todo.pop() {
-        if name == ".." {
-            way.pop();
+        if name == "." || name == ".." {
+            if way.last().map_or(Ok(FileType::Directory), |top| kind(top.as_fd()))? != FileType::Directory {
+                return Err(SysError::new("openat", args(), Errno::ENOTDIR));
+            }
+            if name == ".." {
+                way.pop();
+            }
             continue;
         }
         let here = way.last().map_or(root, AsFd::as_fd);
@@ -67,10 +72,11 @@ pub(crate) fn walk(
     way.pop().map_or_else(|| again(root), Ok)
 }
 
-/// The components, last first.
+/// The components, last first. A slash at the end asks for a directory, as `/.` does.
 fn components(path: &OsStr) -> Vec<OsString> {
-    let parts = path.as_bytes().split(|b| *b == b'/').rev();
-    parts.filter(|p| !p.is_empty() && *p != b".").map(|p| OsStr::from_bytes(p).to_owned()).collect()
+    let end = path.as_bytes().ends_with(b"/").then_some(&b"."[..]);
+    let parts = path.as_bytes().split(|b| *b == b'/').rev().filter(|p| !p.is_empty());
+    end.into_iter().chain(parts).map(|p| OsStr::from_bytes(p).to_owned()).collect()
 }
 
 /// Opens one component, and makes it first if it is missing and wanted.
@@ -102,4 +108,73 @@ fn make_file(here: BorrowedFd<'_>, name: &OsStr) -> Result<(), rustix::io::Errno
 fn again(root: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
     rustix::fs::openat(root, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|e| failed("openat", format!("{}, \".\"", root.as_raw_fd()), e))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::Root;
+
+    /// What is found, or the errno: as two numbers that can be compared.
+    fn told(found: Result<OwnedFd, SysError>) -> Result<(u64, u64), Errno> {
+        let stat = found.map_err(|e| e.errno()).map(|fd| rustix::fs::fstat(fd).unwrap())?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    #[test]
+    fn by_hand_it_is_the_same_way_as_the_kernels() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("a/b")).unwrap();
+        std::fs::write(at("a/file"), "").unwrap();
+        for (name, text) in [
+            ("abs", "/a/b"),
+            ("up", "../../../a"),
+            ("a/rel", "b/../file"),
+            ("loop", "loop"),
+            ("dangling", "/nowhere"),
+            ("a/b/top", "/"),
+            ("filedir", "a/file/.."),
+        ] {
+            symlink(text, at(name)).unwrap();
+        }
+        let root = Root::open(dir.path()).unwrap();
+        for path in [
+            "/",
+            "",
+            ".",
+            "..",
+            "a",
+            "/a/b",
+            "a/b/..",
+            "a//b/./",
+            "abs",
+            "abs/../file",
+            "up/b",
+            "a/rel",
+            "loop",
+            "dangling",
+            "a/file/",
+            "a/file/.",
+            "abs/",
+            "filedir/",
+            "a/./b",
+            "a/b/top/a",
+            "a/file/x",
+            "none",
+            "none/..",
+            "../a/file",
+            "filedir",
+        ] {
+            let path = Path::new(path);
+            let kernel = root.open_in(path, OFlags::PATH);
+            let own = walk(root.as_fd(), path, Missing::Fail, true);
+            assert_eq!(told(own), told(kernel), "{path:?}");
+            let kernel = root.open_in(path, OFlags::PATH | OFlags::NOFOLLOW);
+            let own = walk(root.as_fd(), path, Missing::Fail, false);
+            assert_eq!(told(own), told(kernel), "{path:?} not followed");
+        }
+    }
 }
