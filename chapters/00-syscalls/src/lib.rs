@@ -34,8 +34,10 @@ mod error;
 mod event;
 mod fd;
 mod files;
+mod helper;
 mod hints;
 mod mounts;
+mod net;
 mod ns;
 mod process;
 mod room;
@@ -52,10 +54,12 @@ pub use fd::{close_all_but, close_from, inherited, keep_across_exec};
 pub use files::{
     chdir, chown_at, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_at, write_fd, write_file,
 };
+pub use helper::start_helper;
 pub use hints::{Hint, hint};
 pub use mounts::{
     fsconfig_create, fsconfig_set, fsmount, fsopen, mount, move_mount, open_tree, pivot_root, umount2,
 };
+pub use net::set_interface_up;
 pub use nix::errno::Errno;
 pub use nix::mount::{MntFlags, MsFlags};
 pub use nix::sys::signal::Signal;
