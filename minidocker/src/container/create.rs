@@ -1,0 +1,116 @@
+//! A new container: its lock, its record, its name.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::Path;
+
+use super::find::id_of_name;
+use super::{Container, ContainerError, State, new_name};
+use crate::spec::Request;
+use crate::store::{Lock, Store, StoreError, write_record};
+
+/// A container that was made a moment ago, with the lock that keeps it alive.
+#[derive(Debug)]
+pub struct NewContainer {
+    /// Where it is.
+    pub container: Container,
+    /// What was asked, now with its name.
+    pub request: Request,
+    /// To be passed to the supervisor.
+    pub lock: Lock,
+}
+
+/// A file of a container's directory besides its records.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Its name there, such as `config.json`.
+    pub name: &'static str,
+    /// What is in it.
+    pub text: String,
+}
+
+/// Makes the record of a container from `request`, whose `id` is new. Without a name it gets one.
+///
+/// The lock is held before the record appears, and the record is written under the shared images
+/// lock, so that an image isn't removed between the look at it and this.
+///
+/// # Errors
+/// `NameTaken`, or those of the store. Nothing is left after an error.
+pub fn create(store: &Store, mut request: Request, files: &[File]) -> Result<NewContainer, ContainerError> {
+    let _images = Lock::shared(&store.lock_of("images"))?;
+    // A sweep that sees a half-made directory must not take it for a leftover.
+    let _containers = Lock::exclusive(&store.lock_of("containers"))?;
+    let container = Container::at(store, &request.id);
+    let making = store.containers().join(format!(".new-{}", request.id));
+    let dir_mode = 0o711;
+    fs::DirBuilder::new().mode(dir_mode).create(&making).map_err(StoreError::io("mkdir", &making))?;
+    let made = fill(store, &container, &making, &mut request, files);
+    match made {
+        Ok(lock) => Ok(NewContainer { container, request, lock }),
+        Err(e) => {
+            release_name(store, &request.name, &container.id);
+            let _ = fs::remove_dir_all(&making);
+            Err(e)
+        }
+    }
+}
+
+fn fill(
+    store: &Store,
+    container: &Container,
+    making: &Path,
+    request: &mut Request,
+    files: &[File],
+) -> Result<Lock, ContainerError> {
+    let lock = Lock::exclusive(&making.join("lock"))?;
+    take_name(store, request)?;
+    write_record(&making.join("request.json"), request, false)?;
+    State::created().write(making)?;
+    for file in files {
+        let path = making.join(file.name);
+        // Read in the container by every user: they are bound over files of /etc.
+        fs::write(&path, &file.text).map_err(StoreError::io("write", &path))?;
+    }
+    for dir in ["upper", "work", "rootfs"] {
+        let path = making.join(dir);
+        // upper becomes the container's "/": readable by every user in it.
+        fs::DirBuilder::new().mode(0o755).create(&path).map_err(StoreError::io("mkdir", &path))?;
+    }
+    fs::rename(making, &container.dir).map_err(StoreError::io("rename", making))?;
+    Ok(lock)
+}
+
+/// symlink(2) decides who gets the name.
+fn take_name(store: &Store, request: &mut Request) -> Result<(), ContainerError> {
+    let given = !request.name.is_empty();
+    for retry in 0.. {
+        if !given {
+            request.name = new_name(&request.id, retry);
+        }
+        let link = store.names().join(&request.name);
+        match symlink(&request.id, &link) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(StoreError::io("symlink", link)(e).into()),
+        }
+        match id_of_name(store, &request.name) {
+            // Its container is gone, and we hold the containers lock: nobody is making it now.
+            None => fs::remove_file(&link).map_err(StoreError::io("unlink", link))?,
+            Some(holder) if given => {
+                let name = std::mem::take(&mut request.name);
+                return Err(ContainerError::NameTaken { name, holder });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Gives the name back if it is still this container's.
+pub(crate) fn release_name(store: &Store, name: &str, id: &str) {
+    let link = store.names().join(name);
+    if !name.is_empty() && fs::read_link(&link).is_ok_and(|to| to.as_os_str() == id) {
+        let _ = fs::remove_file(link);
+    }
+}

@@ -1,0 +1,137 @@
+//! Which container is meant.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{ContainerError, State};
+use crate::spec::Request;
+use crate::store::{Store, StoreError, is_locked, read_record};
+
+/// One container of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// `containers/<id>`, absolute.
+    pub dir: PathBuf,
+}
+
+impl Container {
+    pub(crate) fn at(store: &Store, id: &str) -> Self {
+        Self { id: id.to_owned(), dir: store.containers().join(id) }
+    }
+
+    /// The first twelve digits.
+    #[must_use]
+    pub fn short_id(&self) -> &str {
+        &self.id[..12]
+    }
+
+    /// Whether its supervisor (or the client that is making it) lives.
+    ///
+    /// # Errors
+    /// The lock file can't be opened.
+    pub fn is_alive(&self) -> Result<bool, StoreError> {
+        is_locked(&self.lock_path())
+    }
+
+    /// The file whose lock says that it is alive.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    /// What was asked.
+    ///
+    /// # Errors
+    /// Those of a record.
+    pub fn request(&self) -> Result<Request, StoreError> {
+        read_record(&self.dir.join("request.json"))
+    }
+
+    /// Where it stands.
+    ///
+    /// # Errors
+    /// Those of a record.
+    pub fn state(&self) -> Result<State, StoreError> {
+        State::read(&self.dir)
+    }
+}
+
+/// All containers, in no order. What is being made or removed has a name with a dot and is no container.
+///
+/// # Errors
+/// The directory can't be read.
+pub fn all(store: &Store) -> Result<Vec<Container>, StoreError> {
+    let dir = store.containers();
+    let entries = fs::read_dir(&dir).map_err(StoreError::io("read", &dir))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter(|name| is_id(name)).map(|id| Container::at(store, &id)).collect())
+}
+
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The container with this id, this name, or the only one whose id begins so: in Docker's order.
+///
+/// # Errors
+/// `NotFound`, `Ambiguous`.
+pub fn find(store: &Store, word: &str) -> Result<Container, ContainerError> {
+    let bare = word.strip_prefix('/').unwrap_or(word);
+    if is_id(bare) && store.containers().join(bare).is_dir() {
+        return Ok(Container::at(store, bare));
+    }
+    if let Some(id) = id_of_name(store, bare) {
+        return Ok(Container::at(store, &id));
+    }
+    let hex = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut with_prefix = if hex { all(store)? } else { Vec::new() };
+    with_prefix.retain(|c| c.id.starts_with(bare));
+    match with_prefix.len() {
+        0 => Err(ContainerError::NotFound(word.to_owned())),
+        1 => Ok(with_prefix.remove(0)),
+        _ => Err(ContainerError::Ambiguous(word.to_owned())),
+    }
+}
+
+/// The id to which `names/<name>` points, when that container is there.
+pub(crate) fn id_of_name(store: &Store, name: &str) -> Option<String> {
+    if name.is_empty() || name.contains('/') {
+        return None;
+    }
+    let id = fs::read_link(store.names().join(name)).ok()?.to_str()?.to_owned();
+    (is_id(&id) && Path::new(&store.containers()).join(&id).is_dir()).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Privilege;
+
+    fn store_with(ids: &[&str]) -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().to_owned(), Privilege::Rootless).unwrap();
+        for id in ids {
+            fs::create_dir(store.containers().join(id)).unwrap();
+        }
+        (dir, store)
+    }
+
+    #[test]
+    fn ids_names_and_prefixes_find_a_container() {
+        let (a, b) = ("ab".repeat(32), "ac".repeat(32));
+        let (_dir, store) = store_with(&[&a, &b, ".new-x", "junk"]);
+        std::os::unix::fs::symlink(&b, store.names().join("ab")).unwrap();
+        std::os::unix::fs::symlink("cd".repeat(32), store.names().join("stale")).unwrap();
+        assert_eq!(all(&store).unwrap().len(), 2);
+        assert_eq!(find(&store, &a).unwrap().id, a);
+        assert_eq!(find(&store, "ab").unwrap().id, b, "a name goes before a prefix");
+        assert_eq!(find(&store, "/ab").unwrap().id, b);
+        assert_eq!(find(&store, "aba").unwrap().id, a);
+        assert!(matches!(find(&store, "a"), Err(ContainerError::Ambiguous(_))));
+        for unknown in ["", "stale", "f", "../x", "x y"] {
+            assert!(matches!(find(&store, unknown), Err(ContainerError::NotFound(_))), "{unknown:?}");
+        }
+    }
+}

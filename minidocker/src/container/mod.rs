@@ -1,0 +1,59 @@
+//! Containers as records: their ids, names, state, and what a dead supervisor left.
+//!
+//! A container is `containers/<id>/`, an OCI bundle. It is alive while its `lock` is held: the
+//! client takes it before the record appears and passes it to the supervisor, the kernel drops
+//! it with the supervisor's last breath.
+
+mod create;
+mod find;
+mod id;
+mod recover;
+mod state;
+
+pub use create::{File, NewContainer, create};
+pub use find::{Container, all, find};
+pub use id::{check_name, new_id, new_name};
+pub use recover::{finish, recover, recover_all, remove};
+pub use state::{Ledger, State, Status, now};
+
+use crate::store::StoreError;
+
+/// What can go wrong with a container's record.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// No id begins with this, and no container has this name.
+    #[error("No such container: {0}")]
+    NotFound(String),
+    /// More than one id begins with this.
+    #[error("multiple IDs found with provided prefix: {0}")]
+    Ambiguous(String),
+    /// Docker's rule for names.
+    #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    BadName(String),
+    /// symlink(2) in names/ decided for somebody else.
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove (or rename) that container to be able to reuse that name."
+    )]
+    NameTaken {
+        /// The name asked for.
+        name: String,
+        /// The id of the container that has it.
+        holder: String,
+    },
+    /// `rm` without `-f`.
+    #[error(
+        "cannot remove container \"/{0}\": container is running: stop the container before removing or force remove"
+    )]
+    Running(String),
+    /// A process of a dead supervisor's container could not be ended.
+    #[error("cannot clear what is left of container {id}: {reason}")]
+    Leftover {
+        /// The container.
+        id: String,
+        /// What stays, and why.
+        reason: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,133 @@
+//! What a dead supervisor left, and the end of a container: one way for both.
+
+use std::fs;
+
+use super::create::release_name;
+use super::{Container, ContainerError, Ledger, State, Status, all};
+use crate::runtime;
+use crate::store::{Lock, Store, StoreError, is_locked, remove_tree};
+
+/// The code of a container whose end nobody saw. Docker shows the same after its daemon died.
+const UNSEEN: i32 = 255;
+
+/// Clears what the dead left: releases their resources, removes those that were to be removed at
+/// their end, and what was half made or half removed. Goes on past failures and returns them.
+#[must_use = "what could not be cleared must be told"]
+pub fn recover_all(store: &Store) -> Vec<ContainerError> {
+    let mut failures = Vec::new();
+    match all(store) {
+        Ok(containers) => failures.extend(containers.iter().filter_map(|c| recover(store, c).err())),
+        Err(e) => failures.push(e.into()),
+    }
+    if let Err(e) = sweep(store) {
+        failures.push(e.into());
+    }
+    failures
+}
+
+/// Clears what a dead supervisor left of one container. A living one is left alone.
+///
+/// # Errors
+/// A resource that can't be released, a damaged record.
+pub fn recover(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    let state = match container.state() {
+        // Removed by somebody else while we looked.
+        Err(StoreError::Io { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound && !container.dir.exists() =>
+        {
+            return Ok(());
+        }
+        other => other?,
+    };
+    let doomed = || container.request().is_ok_and(|r| r.host_config.auto_remove);
+    let at_rest = state.status != Status::Running && state.resources.is_empty();
+    if (at_rest && !doomed()) || container.is_alive()? {
+        return Ok(());
+    }
+    let Some(_lock) = Lock::try_exclusive(&container.lock_path())? else { return Ok(()) };
+    let mut ledger = Ledger::open(&container.dir)?;
+    finish(container, &mut ledger, UNSEEN)?;
+    if doomed() { remove(store, container) } else { Ok(()) }
+}
+
+/// Releases all that the container has on the host, last first, and records the end. The caller
+/// holds the container's lock.
+///
+/// # Errors
+/// `Leftover` with everything that could not be released; the record keeps it for the next try.
+pub fn finish(container: &Container, ledger: &mut Ledger, exit_code: i32) -> Result<(), ContainerError> {
+    let mut failures = Vec::new();
+    let mut stays = Vec::new();
+    for resource in ledger.state.resources.iter().rev() {
+        if let Err(e) = runtime::release(resource) {
+            failures.push(e.to_string());
+            stays.insert(0, resource.clone());
+        }
+    }
+    ledger.change(|state| {
+        if state.status == Status::Running {
+            state.exit_code = exit_code;
+            state.status = Status::Exited;
+            state.finished_at = super::state::now();
+        }
+        state.pid = 0;
+        state.resources = stays;
+    })?;
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(ContainerError::Leftover { id: container.id.clone(), reason: failures.join("; ") })
+}
+
+/// Removes the record, the files and the name of a container. The caller holds its lock and has
+/// released its resources.
+///
+/// # Errors
+/// Files that can't be removed. The container is gone from every list all the same.
+pub fn remove(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    // A damaged request must not keep the container alive: its name then becomes stale.
+    let name = container.request().map(|r| r.name).unwrap_or_default();
+    let gone = store.containers().join(format!(".gone-{}", container.id));
+    match fs::rename(&container.dir, &gone) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(StoreError::io("rename", &container.dir)(e).into()),
+    }
+    release_name(store, &name, &container.id);
+    Ok(remove_tree(store, &gone)?)
+}
+
+/// Removes what a killed `create` or `remove` left under a name with a dot.
+fn sweep(store: &Store) -> Result<(), StoreError> {
+    let dir = store.containers();
+    let entries = fs::read_dir(&dir).map_err(StoreError::io("read", &dir))?;
+    let leftovers: Vec<_> =
+        entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| is_leftover(p)).collect();
+    if leftovers.is_empty() {
+        return Ok(());
+    }
+    // Whoever is making a container holds this lock until its own one is held.
+    let _containers = Lock::exclusive(&store.lock_of("containers"))?;
+    for path in leftovers {
+        let file_name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        // `.gone-` is nobody's; only a removal under way may still hold its lock, and shares the work.
+        if file_name.starts_with(".gone-") || !is_locked(&path.join("lock"))? {
+            remove_tree(store, &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_leftover(path: &std::path::Path) -> bool {
+    path.file_name()
+        .and_then(|n| n.to_str())
+        .is_some_and(|n| n.starts_with(".new-") || n.starts_with(".gone-"))
+}
+
+impl State {
+    /// Whether init runs, as far as the record knows.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.status == Status::Running
+    }
+}

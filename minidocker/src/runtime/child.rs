@@ -1,0 +1,250 @@
+//! The child's side: from clone to exec, step by step.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
+
+use chroot::Root;
+use sys::{CloneFlags, Role};
+
+use super::report::{Failure, Report, send};
+use super::step::{Credentials, Rootfs, Step};
+use super::{Plan, Stdio, exec, fault};
+
+/// All that the child takes along from its parent.
+pub(super) struct Child<'p> {
+    plan: &'p Plan,
+    joiner: cgroups::Joiner,
+    stdio: Stdio,
+    fifo: OwnedFd,
+    reports: Rc<OwnedFd>,
+    /// A pidfd on the supervisor.
+    parent: OwnedFd,
+    /// The rootfs, once it is mounted.
+    root: Option<Root>,
+}
+
+impl<'p> Child<'p> {
+    pub(super) fn new(
+        plan: &'p Plan,
+        joiner: cgroups::Joiner,
+        stdio: Stdio,
+        fifo: OwnedFd,
+        reports: OwnedFd,
+        parent: OwnedFd,
+    ) -> Self {
+        Self { plan, joiner, stdio, fifo, reports: Rc::new(reports), parent, root: None }
+    }
+
+    pub(super) fn join_with(&mut self, joiner: cgroups::Joiner) {
+        self.joiner = joiner;
+    }
+
+    /// Runs in the child alone and never comes back.
+    pub(super) fn run(mut self) -> ! {
+        let listening = sys::sink_is_set();
+        sys::set_role(Role::Child);
+        sys::set_sink(None);
+        if listening {
+            let socket = Rc::clone(&self.reports);
+            sys::set_sink(Some(Box::new(move |event| {
+                let _ = send(socket.as_fd(), &Report::Event(event.clone()), &[]);
+            })));
+        }
+        if let Err(failure) = self.set_up() {
+            // An injected fault must not hide itself.
+            let _ = send(self.reports.as_fd(), &Report::Failed(failure), &[]);
+        }
+        sys::exit_now(1)
+    }
+
+    fn set_up(&mut self) -> Result<(), Failure> {
+        self.close_others()?;
+        self.wait_for_go()?;
+        for step in &self.plan.steps {
+            fault::enter(step.kind()).map_err(Failure::ours)?;
+            self.apply(step)?;
+        }
+        Ok(())
+    }
+
+    /// The supervisor's lock and its clients' pipes must not stay open in here.
+    fn close_others(&self) -> Result<(), Failure> {
+        let Stdio { stdin, stdout, stderr } = &self.stdio;
+        let mut keep = vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), self.fifo.as_fd()];
+        keep.extend([self.reports.as_fd(), self.parent.as_fd()]);
+        keep.extend(self.joiner.fds());
+        sys::close_all_but(&keep).map_err(|e| Failure::of("cannot close descriptors", &e))
+    }
+
+    /// The parent writes our id maps, and our number into the record, before we go on.
+    fn wait_for_go(&self) -> Result<(), Failure> {
+        let mut word = [0u8; 2];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&*self.reports, &mut word)) {
+            Ok(2) => Ok(()),
+            // End of file: the supervisor died. Nobody is there to be told.
+            _ => sys::exit_now(1),
+        }
+    }
+
+    fn root(&self) -> Result<&Root, Failure> {
+        self.root.as_ref().ok_or_else(|| Failure::ours("a step needs the rootfs before it is mounted"))
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<(), Failure> {
+        match step {
+            Step::JoinCgroup => {
+                std::mem::take(&mut self.joiner).join().map_err(|e| Failure::of("cannot join the cgroup", &e))
+            }
+            Step::CgroupNamespace => sys::unshare(CloneFlags::CLONE_NEWCGROUP)
+                .map_err(|e| Failure::of("cannot make a cgroup namespace", &e)),
+            Step::Root => self.become_root(),
+            Step::PrivateMounts => namespaces::propagation::make_private()
+                .map_err(|e| Failure::of("cannot make the mounts private", &e)),
+            Step::Loopback => namespaces::loopback_up()
+                .map_err(|e| Failure::of("cannot bring up the loopback interface", &e)),
+            Step::Rootfs(rootfs) => self.mount_rootfs(rootfs),
+            Step::Mount(mount) => chroot::mount_in(self.root()?, mount).map_err(|e| {
+                Failure::of(
+                    format!(
+                        "error mounting {:?} to rootfs at {:?}: {e}",
+                        source_of(mount),
+                        mount.destination
+                    ),
+                    &e,
+                )
+            }),
+            Step::Devices(nodes) => chroot::populate_dev(self.root()?, *nodes)
+                .map_err(|e| Failure::of(format!("cannot make the devices: {e}"), &e)),
+            Step::Pivot => {
+                chroot::pivot_into(self.root()?).map_err(|e| Failure::of("cannot change the root", &e))
+            }
+            Step::Console => self.make_console(),
+            Step::Hostname(name) => {
+                sys::sethostname(name).map_err(|e| Failure::of("cannot set the host name", &e))
+            }
+            Step::Mask(path) => security::mask_path(path)
+                .map(drop)
+                .map_err(|e| Failure::of(format!("cannot mask {}", path.display()), &e)),
+            Step::Readonly(path) => security::readonly_path(path)
+                .map(drop)
+                .map_err(|e| Failure::of(format!("cannot make {} read-only", path.display()), &e)),
+            Step::WorkingDir(dir) => working_dir(dir),
+            Step::Credentials(credentials) => become_user(credentials),
+            Step::DieWithParent => self.die_with_parent(),
+            Step::ExecFifo => self.wait_at_fifo(),
+            Step::Exec => Err(exec::become_program(self.plan)),
+        }
+    }
+
+    fn become_root(&self) -> Result<(), Failure> {
+        let failed = |e: sys::SysError| Failure::of("cannot become root of the user namespace", &e);
+        if self.plan.namespaces.contains(CloneFlags::CLONE_NEWUSER) {
+            sys::setresgid(sys::Gid::from_raw(0)).map_err(failed)?;
+            sys::setresuid(sys::Uid::from_raw(0)).map_err(failed)?;
+        }
+        sys::setsid().map_err(|e| Failure::of("cannot start a session", &e))?;
+        sys::umask(0o022);
+        sys::default_signals().map_err(|e| Failure::of("cannot reset the signals", &e))
+    }
+
+    fn mount_rootfs(&mut self, rootfs: &Rootfs) -> Result<(), Failure> {
+        let at = self.plan.rootfs.as_path();
+        let mounted =
+            |e: &(dyn std::error::Error + 'static)| Failure::of(format!("cannot mount the rootfs: {e}"), e);
+        match rootfs {
+            Rootfs::Overlay(overlay) => overlay.mount(at).map_err(|e| mounted(&e))?,
+            Rootfs::Bind(source) => {
+                let flags = sys::MsFlags::MS_BIND | sys::MsFlags::MS_REC;
+                sys::mount(Some(source), at, None, flags, None).map_err(|e| mounted(&e))?;
+            }
+        }
+        self.root = Some(Root::open(at).map_err(|e| mounted(&e))?);
+        Ok(())
+    }
+
+    /// A terminal of the container's own devpts: so ttyname(3) inside finds it.
+    fn make_console(&mut self) -> Result<(), Failure> {
+        let failed = |e: &(dyn std::error::Error + 'static)| Failure::of("cannot make the terminal", e);
+        let (master, path) = sys::open_ptmx().map_err(|e| failed(&e))?;
+        let slave = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|e| failed(&e))?;
+        if let Some((rows, columns)) = self.plan.terminal.filter(|size| *size != (0, 0)) {
+            let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            rustix::termios::tcsetwinsize(&slave, size).map_err(|e| failed(&e))?;
+        }
+        let root = Root::open(Path::new("/")).map_err(|e| failed(&e))?;
+        chroot::bind_console(&root, &path).map_err(|e| failed(&e))?;
+        sys::controlling_terminal(slave.as_fd()).map_err(|e| failed(&e))?;
+        send(self.reports.as_fd(), &Report::Console, &[master.as_fd()]).map_err(|e| failed(&e))?;
+        let again = || slave.try_clone().map_err(|e| failed(&e));
+        self.stdio =
+            Stdio { stdin: again()?, stdout: again()?, stderr: slave.try_clone().map_err(|e| failed(&e))? };
+        Ok(())
+    }
+
+    /// After the last change of credentials, which clears it. If the supervisor died before this
+    /// call the kernel tells nobody: so look once more.
+    fn die_with_parent(&self) -> Result<(), Failure> {
+        sys::pdeathsig().map_err(|e| Failure::of("cannot ask to die with the supervisor", &e))?;
+        let mut parent = [PollFd::new(&self.parent, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match rustix::event::poll(&mut parent, Some(&now)) {
+            Ok(0) => Ok(()),
+            _ => sys::exit_now(1),
+        }
+    }
+
+    fn wait_at_fifo(&mut self) -> Result<(), Failure> {
+        let failed = |e: rustix::io::Errno| {
+            Failure::of("cannot connect the standard streams", &std::io::Error::from(e))
+        };
+        exec::find_program(self.plan)?;
+        send(self.reports.as_fd(), &Report::Ready, &[]).map_err(|e| Failure::of("cannot report", &e))?;
+        let mut word = [0u8; 1];
+        let read = rustix::io::retry_on_intr(|| rustix::io::read(&self.fifo, &mut word));
+        if read != Ok(1) {
+            sys::exit_now(1);
+        }
+        rustix::stdio::dup2_stdin(&self.stdio.stdin).map_err(failed)?;
+        rustix::stdio::dup2_stdout(&self.stdio.stdout).map_err(failed)?;
+        rustix::stdio::dup2_stderr(&self.stdio.stderr).map_err(failed)?;
+        Ok(())
+    }
+}
+
+fn source_of(mount: &chroot::Mount) -> String {
+    let source = mount.source.as_ref().map(|s| s.display().to_string());
+    source.or_else(|| mount.fstype.clone()).unwrap_or_default()
+}
+
+/// Made where it is missing, as Docker does.
+fn working_dir(dir: &Path) -> Result<(), Failure> {
+    if let Err(e) = std::fs::create_dir_all(dir) {
+        let message = format!("mkdir {}: cannot make the working directory", dir.display());
+        return Err(Failure::of(format!("{message}: {e}"), &e));
+    }
+    sys::chdir(dir)
+        .map_err(|e| Failure::of(format!("chdir to cwd ({:?}) set in config.json failed", dir), &e))?;
+    // A magic link such as /proc/self/fd/5 could lead out of the root that we pivoted into.
+    match nix::unistd::getcwd() {
+        Ok(path) if path.is_absolute() => Ok(()),
+        _ => {
+            Err(Failure::ours(format!("the working directory {} is outside of the container", dir.display())))
+        }
+    }
+}
+
+fn become_user(credentials: &Credentials) -> Result<(), Failure> {
+    let failed = |e: &(dyn std::error::Error + 'static)| {
+        Failure::of(format!("cannot become the container's user: {e}"), e)
+    };
+    security::become_user(&credentials.identity, &credentials.capabilities).map_err(|e| failed(&e))?;
+    if credentials.no_new_privs {
+        security::no_new_privs().map_err(|e| failed(&e))?;
+    }
+    Ok(())
+}

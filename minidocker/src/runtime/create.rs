@@ -1,0 +1,198 @@
+//! The supervisor's side: the cgroup, the clone, the id maps; and the word to start.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use namespaces::idmap::{Abilities, How, IdMap, Maps, write_maps};
+use sys::{CloneArgs, Cloned, Errno, Pid, SysError};
+
+use super::child::Child;
+use super::report::{Failure, Report, read_report};
+use super::resource::{Resource, RuntimeLedger, identity};
+use super::{Plan, StepKind, fault};
+
+/// What the program gets as descriptors 0, 1 and 2 when it has no terminal.
+#[derive(Debug)]
+pub struct Stdio {
+    /// Descriptor 0.
+    pub stdin: OwnedFd,
+    /// Descriptor 1.
+    pub stdout: OwnedFd,
+    /// Descriptor 2.
+    pub stderr: OwnedFd,
+}
+
+/// An init that has its whole surroundings and waits for [`start`].
+#[derive(Debug)]
+pub struct Created {
+    /// The host's number of it.
+    pub pid: Pid,
+    /// A descriptor on it.
+    pub pidfd: OwnedFd,
+    /// Where it still reports: a failed exec, or the end of the stream when exec succeeded.
+    pub reports: OwnedFd,
+    /// The master's end of its terminal.
+    pub console: Option<OwnedFd>,
+    /// Its mount namespace. While this is open the mounts stay, so that overlay's sync at their
+    /// end happens when the exit was told already.
+    pub mount_namespace: Option<OwnedFd>,
+}
+
+/// Makes the container of `plan` in `bundle` up to the exec fifo. `tell` gets the events of the child.
+///
+/// On failure the child is dead; what was recorded is for the caller to [`release`](super::release).
+///
+/// # Errors
+/// What is to be told to the user, with the exit code.
+pub fn create(
+    bundle: &Path,
+    plan: &Plan,
+    stdio: Stdio,
+    ledger: &mut dyn RuntimeLedger,
+    tell: &mut dyn FnMut(sys::Event),
+) -> Result<Created, Failure> {
+    let group = make_group(plan, ledger)?;
+    let fifo = exec_fifo(bundle).map_err(|e| Failure::of("cannot make the exec fifo", &e))?;
+    let (ours, theirs) = reports().map_err(|e| Failure::of("cannot make a socket pair", &e))?;
+    let (pid, pidfd) = clone_child(plan, group, stdio, fifo, theirs)?;
+    let mut created = Created { pid, pidfd, reports: ours, console: None, mount_namespace: None };
+    let prepared = release_child(plan, &mut created, ledger).and_then(|()| await_ready(&mut created, tell));
+    match prepared {
+        Ok(()) => Ok(created),
+        Err(failure) => {
+            let _ = sys::pidfd_send_signal(created.pidfd.as_fd(), nix::libc::SIGKILL);
+            let _ = sys::waitpid(created.pid);
+            Err(failure)
+        }
+    }
+}
+
+fn enter(step: StepKind) -> Result<(), Failure> {
+    fault::enter(step).map_err(Failure::ours)
+}
+
+fn make_group(plan: &Plan, ledger: &mut dyn RuntimeLedger) -> Result<Option<cgroups::Group>, Failure> {
+    let Some(path) = &plan.cgroup else { return Ok(None) };
+    enter(StepKind::Cgroup)?;
+    let name = path.to_string_lossy();
+    let failed =
+        |e: cgroups::CgroupError| Failure::of(format!("cannot make the cgroup of the container: {e}"), &e);
+    let group = cgroups::World::detect().map_err(failed)?.group(&name);
+    if group.dirs().is_empty() {
+        return Ok(None);
+    }
+    ledger.record(Resource::Cgroup { dirs: group.dirs().to_vec() }).map_err(Failure::ours)?;
+    let group = group.make().map_err(failed)?;
+    if !plan.device_rules.is_empty()
+        && group.allow_devices(&plan.device_rules).map_err(failed)? != cgroups::Devices::V1List
+    {
+        return Err(Failure::ours("cannot set the device list: this cgroup takes none"));
+    }
+    Ok(Some(group))
+}
+
+/// `exec.fifo` in the bundle, opened for both ends: opening it for one would wait for the other.
+fn exec_fifo(bundle: &Path) -> Result<OwnedFd, std::io::Error> {
+    let path = bundle.join("exec.fifo");
+    match rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(e) => return Err(e.into()),
+    }
+    Ok(rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+fn reports() -> Result<(OwnedFd, OwnedFd), std::io::Error> {
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+fn clone_child(
+    plan: &Plan,
+    group: Option<cgroups::Group>,
+    stdio: Stdio,
+    fifo: OwnedFd,
+    reports: OwnedFd,
+) -> Result<(Pid, OwnedFd), Failure> {
+    enter(StepKind::Clone)?;
+    let failed = |e: SysError| Failure::of("cannot make the namespaces of the container", &e);
+    let parent = sys::pidfd_open(Pid::this()).map_err(failed)?;
+    let opened =
+        |e: cgroups::CgroupError| Failure::of(format!("cannot open the cgroup of the container: {e}"), &e);
+    let born_in = group.as_ref().map_or(Ok(None), cgroups::Group::v2_fd).map_err(opened)?;
+    let joiner = |v2_by_hand: bool| match &group {
+        Some(group) => group.joiner(v2_by_hand).map_err(opened),
+        None => Ok(cgroups::Joiner::default()),
+    };
+    let args = CloneArgs { flags: plan.namespaces, cgroup: born_in.as_ref().map(AsFd::as_fd) };
+    let mut child = Child::new(plan, joiner(born_in.is_none())?, stdio, fifo, reports, parent);
+    let cloned = match sys::clone3(&args) {
+        // clone3 is missing, or filtered as in Docker: then the child joins the v2 group by itself.
+        Err(e)
+            if args.cgroup.is_some()
+                && matches!(e.errno(), Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EBADF) =>
+        {
+            child.join_with(joiner(true)?);
+            sys::clone3(&CloneArgs { flags: plan.namespaces, cgroup: None })
+        }
+        other => other,
+    };
+    match cloned.map_err(failed)? {
+        Cloned::Child => child.run(),
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+    }
+}
+
+/// Writes down who the child is, gives it its ids, and lets it go on.
+fn release_child(plan: &Plan, created: &mut Created, ledger: &mut dyn RuntimeLedger) -> Result<(), Failure> {
+    let pid = created.pid.as_raw();
+    let (start_time, pid_namespace) = identity(pid).unwrap_or_default();
+    ledger.record(Resource::Init { pid, start_time, pid_namespace }).map_err(Failure::ours)?;
+    created.mount_namespace = std::fs::File::open(format!("/proc/{pid}/ns/mnt")).ok().map(OwnedFd::from);
+    if let Some((uid, gid)) = &plan.id_maps {
+        enter(StepKind::IdMaps)?;
+        write_id_maps(created.pid, uid, gid)
+            .map_err(|e| Failure::of(format!("cannot write the id maps of the user namespace: {e}"), &*e))?;
+    }
+    rustix::io::write(&created.reports, b"go")
+        .map_err(|_| Failure::ours("the child ended before its set-up"))?;
+    Ok(())
+}
+
+/// By ourselves where we may, or for one id; else by newuidmap and newgidmap.
+fn write_id_maps(pid: Pid, uid: &IdMap, gid: &IdMap) -> Result<(), Box<dyn std::error::Error>> {
+    let how = match Abilities::read()?.may_map_any {
+        true => How::Direct,
+        false if uid.len() == 1 && gid.len() == 1 => How::Single,
+        false => How::Helpers,
+    };
+    let maps = Maps { uid: uid.clone(), gid: gid.clone(), how, why_single: None };
+    Ok(write_maps(pid, &maps)?)
+}
+
+fn await_ready(created: &mut Created, tell: &mut dyn FnMut(sys::Event)) -> Result<(), Failure> {
+    loop {
+        match read_report(&created.reports).map_err(|e| Failure::of("cannot read the child's report", &e))? {
+            Some((Report::Event(event), _)) => tell(event),
+            Some((Report::Console, console)) => created.console = console,
+            Some((Report::Failed(failure), _)) => return Err(failure),
+            Some((Report::Ready, _)) => return Ok(()),
+            None => return Err(Failure::ours("the child ended during its set-up")),
+        }
+    }
+}
+
+/// Lets the init that waits in `bundle` become its program.
+///
+/// # Errors
+/// `ENXIO`: nobody waits there, it was started or is gone.
+pub fn start(bundle: &Path) -> Result<(), std::io::Error> {
+    let fifo = rustix::fs::open(
+        bundle.join("exec.fifo"),
+        OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::empty(),
+    )?;
+    rustix::io::write(&fifo, b"x")?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! The last steps: finding the program, and becoming it.
+
+use std::ffi::CString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use sys::Errno;
+
+use super::Plan;
+use super::report::Failure;
+
+/// 126: the program is there and can't be run. 127: it isn't there. As in a shell, and in Docker.
+const CANNOT_RUN: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+fn unable(code: u8, text: impl std::fmt::Display) -> Failure {
+    Failure::ours(format!("unable to start container process: {text}")).with_code(code)
+}
+
+/// Where the program is: a name with a slash is a path, another one is looked for in PATH (execvp(3)).
+///
+/// Done before the fifo, so that `create` fails already, with Docker's words.
+pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
+    let name = plan.args.first().map(String::as_str).unwrap_or_default();
+    if name.contains('/') {
+        return runnable(Path::new(name)).map_err(|e| explain(name, e));
+    }
+    let path = plan.env.iter().find_map(|v| v.strip_prefix("PATH=")).unwrap_or_default();
+    let mut refused = None;
+    for dir in path.split(':').filter(|d| !d.is_empty() && !name.is_empty()) {
+        match runnable(&Path::new(dir).join(name)) {
+            Ok(found) => return Ok(found),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            // As a shell does: go on, and tell of this one if there is no better.
+            Err(e) => refused = refused.or(Some(e)),
+        }
+    }
+    match refused {
+        Some(errno) => Err(explain(name, errno)),
+        None => {
+            let mut failure =
+                unable(NOT_FOUND, format!("exec: {name:?}: executable file not found in $PATH"));
+            failure.because = Some(format!("no file of this name is in PATH={path}"));
+            failure.remedy =
+                Some("check the spelling, give the program's path, or use an image that has it".to_owned());
+            Err(failure)
+        }
+    }
+}
+
+fn explain(name: &str, errno: Errno) -> Failure {
+    match errno {
+        Errno::ENOENT | Errno::ENOTDIR => {
+            unable(NOT_FOUND, format!("exec: {name:?}: stat {name}: {}", errno.desc().to_lowercase()))
+        }
+        Errno::EISDIR => unable(CANNOT_RUN, format!("exec: {name:?}: is a directory")),
+        _ => {
+            let mut failure = unable(CANNOT_RUN, format!("exec: {name:?}: {}", errno.desc().to_lowercase()));
+            failure.call = Some(format!("access({name:?}, X_OK) : {errno:?} ({})", errno.desc()));
+            failure.because =
+                Some("the file has no x bit for this user, or lies on a mount with noexec".to_owned());
+            failure.remedy = Some(format!("chmod +x {name}, or run it by its interpreter"));
+            failure
+        }
+    }
+}
+
+/// A file that we may execute; else the errno that tells why not.
+fn runnable(path: &Path) -> Result<PathBuf, Errno> {
+    let errno = |e: std::io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+    let meta = std::fs::metadata(path).map_err(errno)?;
+    if meta.is_dir() {
+        return Err(Errno::EISDIR);
+    }
+    if meta.permissions().mode() & 0o111 == 0 {
+        return Err(Errno::EACCES);
+    }
+    // The real ids are the effective ones here, so access(2) asks the right question.
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    Ok(path.to_owned())
+}
+
+/// Becomes the program; comes back only with the failure.
+pub(super) fn become_program(plan: &Plan) -> Failure {
+    let path = match find_program(plan) {
+        Ok(path) => path,
+        Err(failure) => return failure,
+    };
+    let (Some(program), Some(args), Some(env)) =
+        (c_string(&path.to_string_lossy()), c_strings(&plan.args), c_strings(&plan.env))
+    else {
+        return Failure::ours("an argument or a variable has a NUL byte in it");
+    };
+    let error = sys::execve(&program, &args, &env);
+    let (code, errno) = match error.errno() {
+        e @ (Errno::ENOENT | Errno::ENOTDIR) => (NOT_FOUND, e),
+        e => (CANNOT_RUN, e),
+    };
+    let words = format!("exec {}: {}", path.display(), errno.desc().to_lowercase());
+    let mut failure =
+        Failure::of(format!("unable to start container process: {words}"), &error).with_code(code);
+    if errno == Errno::ENOENT
+        && let Some(interpreter) = interpreter_of(&path)
+    {
+        failure.because = Some(format!(
+            "{} is there, but the interpreter that it names is not: {interpreter}",
+            path.display()
+        ));
+        failure.remedy =
+            Some(format!("put {interpreter} into the root file system, or use a static program"));
+    }
+    failure
+}
+
+/// What the file asks the kernel to start in its place: the PT_INTERP of ELF, or a script's first line.
+fn interpreter_of(path: &Path) -> Option<String> {
+    let file = std::fs::File::open(path).ok()?;
+    let interpreter = match chroot::elf::Elf::read(&file) {
+        Ok(elf) => elf.interpreter?,
+        Err(chroot::elf::ElfError::Script { interpreter }) => interpreter,
+        Err(_) => return None,
+    };
+    Some(interpreter.display().to_string())
+}
+
+fn c_string(text: &str) -> Option<CString> {
+    CString::new(text).ok()
+}
+
+fn c_strings(texts: &[String]) -> Option<Vec<CString>> {
+    texts.iter().map(|t| c_string(t)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_run_is_told_with_its_errno() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        assert_eq!(runnable(&file), Err(Errno::EACCES));
+        assert_eq!(runnable(dir.path()), Err(Errno::EISDIR));
+        assert_eq!(runnable(&dir.path().join("none")), Err(Errno::ENOENT));
+        assert_eq!(runnable(&file.join("below")), Err(Errno::ENOTDIR));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(runnable(&file).is_ok());
+    }
+}

@@ -1,0 +1,102 @@
+//! Records: small JSON files with a version, replaced whole.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+
+/// A record and the version of its shape. Its JSON has that number in the field `version`.
+pub trait Record: Serialize + DeserializeOwned {
+    /// The newest version that this program reads and writes.
+    const VERSION: u32;
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// `Damaged` for what isn't JSON of this shape, `Newer` for the record of a newer program, `Io`.
+pub fn read_record<T: Record>(path: &Path) -> Result<T, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let text = fs::read(path).map_err(StoreError::io("read", path))?;
+    let damaged = |e: serde_json::Error| StoreError::Damaged { path: path.to_owned(), reason: e.to_string() };
+    // The version comes first: a newer shape must be told as newer, not as damaged.
+    let Versioned { version: found } = serde_json::from_slice(&text).map_err(damaged)?;
+    if found > T::VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: T::VERSION });
+    }
+    serde_json::from_slice(&text).map_err(damaged)
+}
+
+/// Writes a record to a temporary file beside `path` and renames it: a reader sees the old one or
+/// the new one, never a part. With `sync` it also survives a loss of power.
+///
+/// # Errors
+/// `Io`: the disk is full, the directory is gone.
+pub fn write_record<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<(), StoreError> {
+    let text = serde_json::to_vec(value)
+        .map_err(|e| StoreError::Damaged { path: path.to_owned(), reason: e.to_string() })?;
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = write_new(&temporary, &text, sync).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(StoreError::io("write", path))?;
+    if sync && let Some(dir) = path.parent() {
+        File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io("sync", dir))?;
+    }
+    Ok(())
+}
+
+fn write_new(path: &Path, text: &[u8], sync: bool) -> std::io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text)?;
+    if sync { file.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
+    struct Sample {
+        version: u32,
+        name: String,
+    }
+    impl Record for Sample {
+        const VERSION: u32 = 2;
+    }
+
+    fn read(text: &str) -> Result<Sample, StoreError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sample.json");
+        fs::write(&path, text).unwrap();
+        read_record(&path)
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sample.json");
+        let sample = Sample { version: 2, name: "x".into() };
+        write_record(&path, &sample, true).unwrap();
+        assert_eq!(read_record::<Sample>(&path).unwrap(), sample);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn damaged_and_newer_records_are_told_apart() {
+        for text in ["", "{", "{\"version\":2,\"na", "{\"version\":2}", "[]", "{\"name\":\"x\"}"] {
+            assert!(matches!(read(text), Err(StoreError::Damaged { .. })), "{text:?}");
+        }
+        let newer = read("{\"version\":3,\"nom\":\"x\"}");
+        assert!(matches!(newer, Err(StoreError::Newer { found: 3, known: 2, .. })));
+    }
+}

@@ -1,0 +1,165 @@
+//! Which directory is the store, and what this process may do.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+
+/// CAP_SYS_ADMIN of linux/capability.h.
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+
+/// Whether the first user namespace obeys this process. Uid 0 alone proves nothing: root in
+/// Docker, or under `unshare -r`, is not root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privilege {
+    /// Uid 0 with the whole id map and CAP_SYS_ADMIN.
+    Rootful,
+    /// Anybody else: containers live in a user namespace.
+    Rootless,
+}
+
+impl Privilege {
+    /// Looks at this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let uid_map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        let full = uid_map.split_whitespace().eq(["0", "0", "4294967295"]);
+        let admin = sys::capget().is_ok_and(|sets| sets.effective & CAP_SYS_ADMIN != 0);
+        if nix::unistd::geteuid().is_root() && full && admin { Self::Rootful } else { Self::Rootless }
+    }
+}
+
+/// The directory tree of the store, and what we may do with it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+    privilege: Privilege,
+}
+
+impl Store {
+    /// Finds the store: `MINIDOCKER_ROOT`, else `/var/lib/minidocker` for a true root, else
+    /// `$XDG_DATA_HOME/minidocker`. Makes it where it is missing (mode 0711 or 0700).
+    ///
+    /// # Errors
+    /// No home directory; a store of another user (`sudo -E` with that user's environment must not
+    /// write root's files there); a directory that can't be made.
+    pub fn open() -> Result<Self, StoreError> {
+        let privilege = Privilege::of_this_process();
+        let root = match std::env::var_os("MINIDOCKER_ROOT").filter(|r| !r.is_empty()) {
+            Some(root) => std::path::absolute(&root).map_err(StoreError::io("find", PathBuf::from(root)))?,
+            None if privilege == Privilege::Rootful => PathBuf::from("/var/lib/minidocker"),
+            None => data_home()?.join("minidocker"),
+        };
+        Self::at(root, privilege)
+    }
+
+    /// The store at `root`, made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn at(root: PathBuf, privilege: Privilege) -> Result<Self, StoreError> {
+        let us = nix::unistd::geteuid().as_raw();
+        match fs::metadata(&root) {
+            Ok(meta) if meta.uid() != us => {
+                return Err(StoreError::Foreign { path: root, owner: meta.uid(), us });
+            }
+            Ok(_) => {}
+            Err(_) => make_dir(&root)?,
+        }
+        let store = Self { root, privilege };
+        for dir in ["images", "layers", "containers", "names"] {
+            let path = store.root.join(dir);
+            if !path.is_dir() {
+                make_dir(&path)?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// The root directory, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What this process may do.
+    #[must_use]
+    pub fn privilege(&self) -> Privilege {
+        self.privilege
+    }
+
+    /// `images/`: one OCI image layout.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    /// `layers/`: each layer unpacked once, by diff id.
+    #[must_use]
+    pub fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+
+    /// `containers/`: one directory a container, by id.
+    #[must_use]
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    /// `names/`: symbolic links from a name to an id.
+    #[must_use]
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
+    /// The lock file of one part of the store. Order: images, networks, volumes, containers.
+    #[must_use]
+    pub fn lock_of(&self, part: &str) -> PathBuf {
+        self.root.join(format!("{part}.lock"))
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), StoreError> {
+    // 0711: container processes of mapped ids must be able to walk through, nobody may list.
+    fs::DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(StoreError::io("mkdir", path))
+}
+
+fn data_home() -> Result<PathBuf, StoreError> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    if let Some(home) = absolute("XDG_DATA_HOME") {
+        return Ok(home);
+    }
+    let home = absolute("HOME").or_else(|| {
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok()??;
+        Some(user.dir).filter(|dir| dir.is_absolute())
+    });
+    home.map(|home| home.join(".local/share")).ok_or(StoreError::NoHome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_another_user_is_refused() {
+        let us = nix::unistd::geteuid().as_raw();
+        let foreign = if us == 0 { None } else { Some(PathBuf::from("/")) };
+        if let Some(root) = foreign {
+            let error = Store::at(root, Privilege::Rootless).unwrap_err();
+            assert!(matches!(error, StoreError::Foreign { owner: 0, .. }), "{error}");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(12345), None).unwrap();
+        let error = Store::at(dir.path().into(), Privilege::Rootful).unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { owner: 12345, us: 0, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_new_store_has_its_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("a/b"), Privilege::Rootless).unwrap();
+        assert!(store.layers().is_dir() && store.names().is_dir() && store.containers().is_dir());
+    }
+}

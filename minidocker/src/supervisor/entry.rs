@@ -1,0 +1,192 @@
+//! The supervisor's own way: from its fresh exec to the end of its container.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use sys::Role;
+
+use super::connection::Connection;
+use super::event_loop::{EventLoop, Running};
+use super::log::JsonLog;
+use super::protocol::{Answer, Verb};
+use super::streams::{Streams, nulls, pipes};
+use super::{SupervisorError, control};
+use crate::container::{Container, Ledger, Status, find, finish, now, remove};
+use crate::runtime::{self, Created, Failure, Plan, Report};
+use crate::spec::Request;
+use crate::store::{Lock, Store, StoreError};
+
+/// The name under which a supervisor runs: `minidocker-supervisor <id> <lock fd> <channel fd>`.
+pub const ARGV0: &str = "minidocker-supervisor";
+
+/// What `main` of the binary calls when it was started as [`ARGV0`].
+#[must_use]
+pub fn main(args: &[String]) -> ExitCode {
+    match Supervisor::begin(args).and_then(Supervisor::live) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever started us has been told over the channel.
+        Err(_) => ExitCode::from(125),
+    }
+}
+
+struct Supervisor {
+    store: Store,
+    container: Container,
+    request: Request,
+    ledger: Ledger,
+    starter: Connection,
+    lock: Lock,
+}
+
+impl Supervisor {
+    /// Takes over what the client left open for us.
+    fn begin(args: &[String]) -> Result<Self, SupervisorError> {
+        let usage = || SupervisorError::Refused(format!("{ARGV0} is started by minidocker run, not by hand"));
+        let [id, lock, channel] = args else { return Err(usage()) };
+        let inherited = |number: &String| -> Result<OwnedFd, SupervisorError> {
+            Ok(sys::inherited(number.parse().map_err(|_| usage())?)?)
+        };
+        let lock = Lock::passed(inherited(lock)?);
+        let mut starter = Connection::new(inherited(channel)?, true);
+        match Self::take_over(id, &mut starter) {
+            Ok((store, container, request, ledger)) => {
+                Ok(Self { store, container, request, ledger, starter, lock })
+            }
+            Err(e) => {
+                starter.tell(&Answer::Failed(Failure::of(e.to_string(), &e)), None);
+                Err(e)
+            }
+        }
+    }
+
+    fn take_over(
+        id: &str,
+        starter: &mut Connection,
+    ) -> Result<(Store, Container, Request, Ledger), SupervisorError> {
+        // Not the terminal's any more: Ctrl-C there is for the client to pass on.
+        sys::setsid()?;
+        sys::default_signals()?;
+        sys::ignore_signal(nix::sys::signal::Signal::SIGPIPE)?;
+        sys::set_role(Role::Supervisor);
+        let store = Store::open()?;
+        let container = find(&store, id).map_err(|e| SupervisorError::Refused(e.to_string()))?;
+        let request = container.request()?;
+        let ledger = Ledger::open(&container.dir)?;
+        sys::chdir(store.root())?;
+        if let Some((call, fds)) = starter.next_call()
+            && let Verb::Attach(attach) = call.verb
+        {
+            starter.attach(attach, fds)?;
+            if attach.events {
+                listen_to_events(starter)?;
+            }
+        }
+        Ok((store, container, request, ledger))
+    }
+
+    /// Sets the container up, runs the loop, clears up.
+    fn live(mut self) -> Result<(), SupervisorError> {
+        let running = match self.set_up() {
+            Ok(running) => running,
+            Err(failure) => return self.give_up(failure),
+        };
+        self.starter.tell(&Answer::Started, None);
+        let Self { store, container, request, ledger, starter, lock } = self;
+        let mut ended = EventLoop::new(&container, running, starter, ledger)?.run()?;
+        let finished = finish(&container, &mut ended.ledger, ended.code);
+        let removed = if request.host_config.auto_remove { remove(&store, &container) } else { Ok(()) };
+        drop(lock);
+        for problem in [finished.err(), removed.err()].into_iter().flatten() {
+            ended.tell_waiting(&Answer::Error(problem.to_string()));
+        }
+        ended.tell_end();
+        // The last descriptor on the mount namespace: overlay writes the upper's pages back now.
+        drop(ended.mount_namespace);
+        Ok(())
+    }
+
+    fn set_up(&mut self) -> Result<Running, Failure> {
+        let ours = |e: SupervisorError| Failure::of(e.to_string(), &e);
+        let plan = self.plan()?;
+        let open_stdin = self.request.config.open_stdin;
+        let tty = plan.terminal.is_some();
+        let log = JsonLog::open(&self.container.dir).map_err(ours)?;
+        let listener = control::listen(&self.container.dir).map_err(ours)?;
+        let (streams, stdio) = if tty {
+            (None, nulls().map_err(ours)?)
+        } else {
+            let (streams, stdio) = pipes(open_stdin).map_err(ours)?;
+            (Some(streams), stdio)
+        };
+        let starter = &mut self.starter;
+        let mut tell = |event| starter.tell(&Answer::Event(event), None);
+        let mut created = runtime::create(&self.container.dir, &plan, stdio, &mut self.ledger, &mut tell)?;
+        let streams = match (streams, created.console.take()) {
+            (_, Some(master)) => Streams::of_terminal(master, open_stdin).map_err(ours)?,
+            (Some(streams), None) => streams,
+            (None, None) => return Err(Failure::ours("the container's terminal did not arrive")),
+        };
+        self.start(&created)?;
+        Ok(Running { created, streams, log, listener })
+    }
+
+    fn plan(&self) -> Result<Plan, Failure> {
+        let path = self.container.dir.join("config.json");
+        let text = std::fs::read(&path)
+            .map_err(StoreError::io("read", &path))
+            .map_err(|e| Failure::of(e.to_string(), &e))?;
+        let spec = serde_json::from_slice(&text)
+            .map_err(|e| Failure::ours(format!("{} is damaged: {e}", path.display())))?;
+        Plan::new(&spec, &self.container.dir).map_err(|e| Failure::of(e.to_string(), &e))
+    }
+
+    /// Opens the exec fifo, and waits until exec has succeeded.
+    fn start(&mut self, created: &Created) -> Result<(), Failure> {
+        runtime::start(&self.container.dir).map_err(|e| Failure::of("cannot start the container", &e))?;
+        loop {
+            match runtime::read_report(&created.reports)
+                .map_err(|e| Failure::of("cannot read the child's report", &e))?
+            {
+                Some((Report::Event(event), _)) => self.starter.tell(&Answer::Event(event), None),
+                Some((Report::Failed(failure), _)) => return Err(failure),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let pid = created.pid.as_raw();
+        let running = self.ledger.change(|state| {
+            state.status = Status::Running;
+            state.pid = pid;
+            state.started_at = now();
+        });
+        running.map_err(|e| Failure::of(e.to_string(), &e))
+    }
+
+    /// The set-up failed: nothing of it may stay, and the record says why.
+    fn give_up(mut self, failure: Failure) -> Result<(), SupervisorError> {
+        let finished = finish(&self.container, &mut self.ledger, i32::from(failure.code));
+        let _ = self.ledger.change(|state| {
+            state.status = Status::Created;
+            state.exit_code = i32::from(failure.code);
+            state.error = failure.message.clone();
+        });
+        if self.request.host_config.auto_remove {
+            let _ = remove(&self.store, &self.container);
+        }
+        drop(self.lock);
+        if let Err(e) = finished {
+            self.starter.tell(&Answer::Error(e.to_string()), None);
+        }
+        self.starter.tell(&Answer::Failed(failure), None);
+        Ok(())
+    }
+}
+
+/// From now on every call of this process is told to the starter.
+fn listen_to_events(starter: &Connection) -> Result<(), SupervisorError> {
+    let socket = starter.socket().try_clone_to_owned().map_err(SupervisorError::io("dup the channel"))?;
+    sys::set_sink(Some(Box::new(move |event| {
+        let _ = runtime::send(socket.as_fd(), &Answer::Event(event.clone()), &[]);
+    })));
+    Ok(())
+}

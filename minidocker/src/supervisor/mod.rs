@@ -1,0 +1,58 @@
+//! The supervisor: one small single-threaded process beside each container's init.
+//!
+//! It is started by a fresh exec, holds the container's lock while it lives, and does four
+//! things: it sets the container up, carries its output to the log and to the clients, answers
+//! at the control socket, and clears up at the end. [`spawn`] and [`client`] are the other
+//! side: what a command uses to start one and to talk to it.
+
+pub mod client;
+mod connection;
+mod control;
+mod entry;
+mod event_loop;
+mod log;
+mod protocol;
+mod relay;
+mod spawn;
+mod streams;
+
+pub use entry::{ARGV0, main};
+pub use protocol::{Answer, Attach, Call, Verb};
+pub use relay::{Foreground, carry, hold_signals};
+pub use spawn::{Session, spawn};
+
+/// A conversation with a supervisor that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// A call on a socket, a pipe or the log failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A system call failed.
+    #[error(transparent)]
+    Sys(#[from] sys::SysError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The set-up failed; the message is for the user.
+    #[error(transparent)]
+    Failed(#[from] crate::runtime::Failure),
+    /// The supervisor ended without a word.
+    #[error(
+        "the supervisor of container {0} ended before its container: it was killed, and the container with it"
+    )]
+    Died(String),
+    /// The supervisor said no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl SupervisorError {
+    pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+}

@@ -1,0 +1,154 @@
+//! The container's standard streams in the supervisor's hands, and the pipes of its clients.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+
+use super::SupervisorError;
+use crate::runtime::Stdio;
+
+/// What is read from the container at once.
+pub(super) const CHUNK: usize = 64 * 1024;
+/// How much a client that did not start the container may leave unread.
+const PATIENCE: usize = 1 << 20;
+
+/// The supervisor's ends.
+pub(super) struct Streams {
+    /// What the container writes: output (or its terminal), error.
+    pub(super) outputs: [Option<OwnedFd>; 2],
+    /// What it reads.
+    pub(super) input: Option<Input>,
+}
+
+/// The writing end of the container's standard input.
+pub(super) struct Input {
+    pub(super) fd: OwnedFd,
+    pub(super) pending: VecDeque<u8>,
+    /// Close it when `pending` is empty.
+    pub(super) ending: bool,
+}
+
+impl Input {
+    pub(super) fn new(fd: OwnedFd) -> Result<Self, SupervisorError> {
+        nonblocking(&fd)?;
+        Ok(Self { fd, pending: VecDeque::new(), ending: false })
+    }
+
+    /// Writes what it can; false when nobody will ever read it, or all is written and it is to end.
+    pub(super) fn push(&mut self) -> bool {
+        write_some(&self.fd, &mut self.pending) && !(self.ending && self.pending.is_empty())
+    }
+}
+
+/// Makes the pipes of a container without a terminal: (our ends, its ends).
+pub(super) fn pipes(open_stdin: bool) -> Result<(Streams, Stdio), SupervisorError> {
+    let pipe = || {
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| SupervisorError::io("make a pipe")(e.into()))
+    };
+    let (stdin, input) = if open_stdin {
+        let (theirs, ours) = pipe()?;
+        (theirs, Some(Input::new(ours)?))
+    } else {
+        (null()?, None)
+    };
+    let ((out, stdout), (err, stderr)) = (pipe()?, pipe()?);
+    nonblocking(&out)?;
+    nonblocking(&err)?;
+    Ok((Streams { outputs: [Some(out), Some(err)], input }, Stdio { stdin, stdout, stderr }))
+}
+
+/// What a container with a terminal is born with; its terminal replaces them.
+pub(super) fn nulls() -> Result<Stdio, SupervisorError> {
+    Ok(Stdio { stdin: null()?, stdout: null()?, stderr: null()? })
+}
+
+fn null() -> Result<OwnedFd, SupervisorError> {
+    let file = std::fs::File::options().read(true).write(true).open("/dev/null");
+    file.map(OwnedFd::from).map_err(SupervisorError::io("open /dev/null"))
+}
+
+impl Streams {
+    /// The streams of a terminal: one descriptor for both directions.
+    pub(super) fn of_terminal(master: OwnedFd, open_stdin: bool) -> Result<Self, SupervisorError> {
+        nonblocking(&master)?;
+        let again = || master.try_clone().map_err(SupervisorError::io("dup the terminal"));
+        let input = if open_stdin { Some(Input::new(again()?)?) } else { None };
+        Ok(Self { outputs: [Some(master), None], input })
+    }
+}
+
+pub(super) fn nonblocking(fd: &OwnedFd) -> Result<(), SupervisorError> {
+    let failed = |e: Errno| SupervisorError::io("make a pipe non-blocking")(e.into());
+    let flags = rustix::fs::fcntl_getfl(fd).map_err(failed)?;
+    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK).map_err(failed)
+}
+
+/// What came of one read.
+pub(super) enum Read {
+    Bytes(Vec<u8>),
+    Nothing,
+    End,
+}
+
+/// Reads once. A terminal whose other end is closed answers EIO: that is its end of file.
+pub(super) fn read_some(fd: &OwnedFd) -> Read {
+    let mut buffer = vec![0u8; CHUNK];
+    match rustix::io::read(fd, &mut buffer) {
+        Ok(0) | Err(Errno::IO) => Read::End,
+        Ok(n) => {
+            buffer.truncate(n);
+            Read::Bytes(buffer)
+        }
+        Err(Errno::AGAIN | Errno::INTR) => Read::Nothing,
+        Err(_) => Read::End,
+    }
+}
+
+/// Writes as much as goes without waiting; false when the other end is closed.
+pub(super) fn write_some(fd: &OwnedFd, pending: &mut VecDeque<u8>) -> bool {
+    while !pending.is_empty() {
+        let (front, _) = pending.as_slices();
+        match rustix::io::write(fd, front) {
+            Ok(n) => drop(pending.drain(..n)),
+            Err(Errno::AGAIN) => return true,
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+/// A client's pipe for one output.
+pub(super) struct Sink {
+    fd: OwnedFd,
+    pending: VecDeque<u8>,
+}
+
+impl Sink {
+    pub(super) fn new(fd: OwnedFd) -> Result<Self, SupervisorError> {
+        nonblocking(&fd)?;
+        Ok(Self { fd, pending: VecDeque::new() })
+    }
+
+    /// Hands it bytes; false when the client closed its end, or left too much unread.
+    pub(super) fn offer(&mut self, bytes: &[u8], may_wait: bool) -> bool {
+        self.pending.extend(bytes);
+        write_some(&self.fd, &mut self.pending) && (may_wait || self.pending.len() <= PATIENCE)
+    }
+
+    /// Writes what waits; false when the client closed its end.
+    pub(super) fn push(&mut self) -> bool {
+        write_some(&self.fd, &mut self.pending)
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    pub(super) fn fd(&self) -> impl AsFd + '_ {
+        self.fd.as_fd()
+    }
+}
