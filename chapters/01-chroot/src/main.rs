@@ -31,7 +31,11 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     if args.trace {
-        sys::set_sink(Some(Box::new(|e| eprintln!("{}({}) = {}", e.call, e.args, e.result))));
+        sys::set_sink(Some(Box::new(|e| {
+            // One write a line, for there are two processes.
+            let line = format!("{}({}) = {}\n", e.call, e.args, e.result);
+            eprint!("{line}");
+        })));
     }
     run(&args).map_or_else(failed, ExitCode::from)
 }
