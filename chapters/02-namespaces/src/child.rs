@@ -50,18 +50,9 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
-/// The pipes between the two, by who holds which end.
-struct Pipes {
-    gate: (OwnedFd, OwnedFd),
-    report: (OwnedFd, OwnedFd),
-}
-
 impl Child {
-    /// Runs `work` in a child in the new namespaces `flags`, and in `cgroup` if given. Its return
-    /// value is the exit code. With `maps`, `flags` must hold `CLONE_NEWUSER`, and `work` begins as
-    /// root of that namespace; without, the ids stay as they are. Comes back when `work` begins.
-    ///
-    /// The caller has one thread, or `work` may do no more than after a fork(2).
+    /// Runs `work` in a child that [`clone()`] makes. Its return value is the exit code.
+    /// Comes back when `work` begins.
     ///
     /// # Errors
     /// See [`SpawnError`].
@@ -71,43 +62,12 @@ impl Child {
         cgroup: Option<BorrowedFd<'_>>,
         work: impl FnOnce() -> i32,
     ) -> Result<Self, SpawnError> {
-        // Opened before the clone: no moment is left in which our death goes unseen.
-        let parent = sys::pidfd_open(Pid::this())?;
-        let pipes = Pipes { gate: pipe()?, report: pipe()? };
         // What is buffered would be printed twice.
         let _ = std::io::stdout().flush();
-        let (cloned, late_clock) = clone(flags, cgroup)?;
-        match cloned {
-            Cloned::Child => {
-                sys::set_role(Role::Child);
-                let Pipes { gate: (gate, _), report: (_, report) } = pipes;
-                begin(&gate, report, parent.as_fd(), maps, late_clock);
-                drop(gate);
-                sys::exit_now(run_work(work))
-            }
-            Cloned::Parent { pid, pidfd } => {
-                let child = Self { pid, pidfd };
-                let begun = child.release(pipes, maps);
-                if begun.is_err() {
-                    // Its gate is closed, so it ends by itself.
-                    let _ = sys::waitpid(pid);
-                }
-                begun.map(|()| child)
-            }
+        match clone(flags, maps, cgroup)? {
+            Cloned::Child => sys::exit_now(run_work(work)),
+            Cloned::Parent { pid, pidfd } => Ok(Self { pid, pidfd }),
         }
-    }
-
-    /// Writes the maps, opens the gate, and waits until the child's work begins.
-    fn release(&self, pipes: Pipes, maps: Option<&Maps>) -> Result<(), SpawnError> {
-        let Pipes { gate: (_, gate), report: (report, _) } = pipes;
-        if let Some(maps) = maps {
-            write_maps(self.pid, maps)?;
-        }
-        // EPIPE: the child was killed meanwhile; waiting for it tells the rest.
-        let _ = std::fs::File::from(gate).write_all(b"!");
-        let mut text = String::new();
-        std::fs::File::from(report).read_to_string(&mut text).map_err(SpawnError::Pipe)?;
-        if text.is_empty() { Ok(()) } else { Err(SpawnError::Inside(text)) }
     }
 
     /// Waits for its end and reaps it.
@@ -119,6 +79,55 @@ impl Child {
     }
 }
 
+/// Makes a child in the new namespaces `flags`, born in `cgroup` if given (Linux 5.7), and comes
+/// back in both: in the child when its ids are there, in the parent when the child goes on.
+///
+/// With `maps`, `flags` must hold `CLONE_NEWUSER`, and the child is root of that namespace;
+/// without, its ids stay as they are. It is killed when its parent ends.
+/// The caller has one thread, or the child may do no more than after a fork(2).
+///
+/// # Errors
+/// See [`SpawnError`]; always in the parent.
+pub fn clone(
+    flags: CloneFlags,
+    maps: Option<&Maps>,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Cloned, SpawnError> {
+    // Opened before the clone: no moment is left in which our death goes unseen.
+    let parent = sys::pidfd_open(Pid::this())?;
+    let ((gate, open_gate), (read_report, report)) = (pipe()?, pipe()?);
+    let (cloned, late_clock) = clone_or_older(flags, cgroup)?;
+    match &cloned {
+        Cloned::Child => {
+            sys::set_role(Role::Child);
+            drop((open_gate, read_report));
+            begin(&gate, report, parent.as_fd(), maps, late_clock);
+        }
+        Cloned::Parent { pid, .. } => {
+            drop((gate, report));
+            let begun = release(*pid, open_gate, read_report, maps);
+            if begun.is_err() {
+                // Its gate is closed, so it has ended or will.
+                let _ = sys::waitpid(*pid);
+            }
+            begun?;
+        }
+    }
+    Ok(cloned)
+}
+
+/// Writes the maps, opens the gate, and waits until the child goes on.
+fn release(pid: Pid, gate: OwnedFd, report: OwnedFd, maps: Option<&Maps>) -> Result<(), SpawnError> {
+    if let Some(maps) = maps {
+        write_maps(pid, maps)?;
+    }
+    // EPIPE: the child was killed meanwhile; waiting for it tells the rest.
+    let _ = std::fs::File::from(gate).write_all(b"!");
+    let mut text = String::new();
+    std::fs::File::from(report).read_to_string(&mut text).map_err(SpawnError::Pipe)?;
+    if text.is_empty() { Ok(()) } else { Err(SpawnError::Inside(text)) }
+}
+
 fn pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
     let made = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
     made.map_err(|e| SpawnError::Pipe(e.into()))
@@ -126,7 +135,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
 
 /// clone3, or, where that is filtered, clone, which has no bit left for CLONE_NEWTIME: then the
 /// child must make its time namespace itself, which the second value says.
-fn clone(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<(Cloned, bool), SysError> {
+fn clone_or_older(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<(Cloned, bool), SysError> {
     match sys::clone3(&CloneArgs { flags, cgroup }) {
         Err(e) if e.errno() == Errno::ENOSYS && flags.contains(CloneFlags::CLONE_NEWTIME) => {
             let flags = flags - CloneFlags::CLONE_NEWTIME;
@@ -202,7 +211,7 @@ pub fn die_with_parent(parent: BorrowedFd<'_>) -> Result<(), SysError> {
 }
 
 /// A panic must not unwind into the frames that this process has from its parent.
-pub(crate) fn run_work(work: impl FnOnce() -> i32) -> i32 {
+fn run_work(work: impl FnOnce() -> i32) -> i32 {
     let code = std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(125);
     let _ = std::io::stdout().flush();
     code

@@ -20,16 +20,17 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use sys::{Errno, ExitStatus, Pid, SysError};
 
-use crate::Child;
-use crate::child::run_work;
-
 /// Signals that the processor raises at our own instruction: blocked, they would end us without a word.
 const OF_OUR_OWN: [Signal; 6] =
     [Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGSEGV, Signal::SIGSYS, Signal::SIGTRAP];
 
+/// Signals that stop us: with Ctrl-Z the terminal's driver stops the whole foreground group, and a
+/// member that didn't stop would keep the shell waiting. Process 1 itself is never stopped by them.
+const STOPPING: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+
 /// Signals of the terminal's driver, which goes through the whole foreground group: who is in it
 /// has them already.
-const OF_THE_TERMINAL: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGWINCH];
+const OF_THE_TERMINAL: [Signal; 3] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGWINCH];
 
 /// The signals of this process, blocked and read from a descriptor.
 #[derive(Debug)]
@@ -50,41 +51,45 @@ pub enum InitError {
 
 impl Signals {
     /// Blocks all signals from here on, and in children until they call [`sys::default_signals`].
-    /// Called before the clone, no signal is lost between it and [`Signals::pid1`].
+    /// Called before the clone, no signal is lost between it and [`Signals::stay_as_pid1`].
     ///
     /// # Errors
     /// [`InitError::Signalfd`]: `EMFILE`, `ENFILE`.
     pub fn block() -> Result<Self, InitError> {
         let mut all = SigSet::all();
-        OF_OUR_OWN.iter().for_each(|s| all.remove(*s));
+        OF_OUR_OWN.iter().chain(&STOPPING).for_each(|s| all.remove(*s));
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&all), None).map_err(InitError::Signalfd)?;
         // A child may read it too: signalfd(2) gives each process its own signals.
         let fd = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC).map_err(InitError::Signalfd)?;
         Ok(Self { fd })
     }
 
-    /// Is process 1: runs `work` in a child that has default signals, hands signals on to it, reaps
-    /// everybody, and says how the child ended. The caller ends with that status, and the pid
-    /// namespace with the caller.
+    /// Is process 1 from now on, and comes back in a child only, which has default signals.
+    ///
+    /// Process 1 hands signals on to that child, reaps everybody, and ends with the child's status.
+    /// The child is no group or session of its own, so that it keeps the terminal: a signal that it
+    /// sends to its group (kill(2), pid 0) comes back to it once more.
     ///
     /// # Errors
-    /// See [`InitError`].
-    pub fn pid1(&self, work: impl FnOnce() -> i32) -> Result<ExitStatus, InitError> {
+    /// See [`InitError`]; in process 1 only. There the caller ends.
+    pub fn stay_as_pid1(&self) -> Result<(), InitError> {
         match sys::clone3(&sys::CloneArgs::default())? {
-            sys::Cloned::Child => match sys::default_signals() {
-                Ok(()) => sys::exit_now(run_work(work)),
-                Err(_) => sys::exit_now(125),
-            },
-            sys::Cloned::Parent { pid, pidfd } => self.until_end_of(pid, pidfd.as_fd()),
+            sys::Cloned::Child => Ok(sys::default_signals()?),
+            sys::Cloned::Parent { pid, pidfd } => {
+                let status = self.until_end_of(pid, pidfd.as_fd())?;
+                sys::exit_now(status.code().unwrap_or(125))
+            }
         }
     }
 
-    /// Hands signals on to `child` until it ends, and says how. Reaps whoever ends meanwhile.
+    /// Hands signals on to our child `pid` until it ends, and says how. Reaps whoever ends meanwhile.
     ///
     /// # Errors
     /// See [`InitError`].
-    pub fn wait_for(&self, child: &Child) -> Result<ExitStatus, InitError> {
-        self.until_end_of(child.pid, child.pidfd.as_fd())
+    pub fn wait_for(&self, pid: Pid) -> Result<ExitStatus, InitError> {
+        // Nobody else has the number before we have reaped the child.
+        let pidfd = sys::pidfd_open(pid)?;
+        self.until_end_of(pid, pidfd.as_fd())
     }
 
     fn until_end_of(&self, pid: Pid, pidfd: BorrowedFd<'_>) -> Result<ExitStatus, InitError> {

@@ -41,7 +41,7 @@ mod maps;
 pub mod propagation;
 mod subids;
 
-pub use child::{Child, SpawnError, become_root, die_with_parent};
+pub use child::{Child, SpawnError, become_root, clone, die_with_parent};
 pub use enter::{EnterError, Target, enter, unshare};
 pub use kind::Kind;
 
