@@ -1,2 +1,53 @@
-//! xtask
-fn main() {}
+//! What maintainers need, as `cargo xtask WORD`; CONTRIBUTING.md says when.
+
+mod arrows;
+mod climb;
+mod gate;
+mod lex;
+mod paths;
+mod source;
+mod table;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks, tests and measurements of the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Xtask {
+    #[command(subcommand)]
+    word: Word,
+}
+
+#[derive(Subcommand)]
+enum Word {
+    /// The whole gate: fmt, arrows, climb, clippy, test.
+    Ci(gate::Parts),
+    /// All tests, and one table: passed, failed, not run here and why.
+    Test(test::Selection),
+    /// Who may name whom, how long things are, and the habits of the house.
+    Arrows,
+    /// The steps between neighbouring demo binaries.
+    Climb,
+}
+
+fn main() -> ExitCode {
+    let result = match Xtask::parse().word {
+        Word::Ci(parts) => gate::run(&parts),
+        Word::Test(selection) => test::run(&selection),
+        Word::Arrows => arrows::check().map(|()| true),
+        Word::Climb => climb::check().map(|()| true),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        // What failed has been said.
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
