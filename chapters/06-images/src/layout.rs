@@ -147,19 +147,49 @@ impl Layout {
     /// # Errors
     /// `Io`: the reader's error, a full disk.
     pub fn put_blob(&self, media_type: &str, mut reader: impl Read) -> Result<Descriptor, LayoutError> {
+        let (descriptor, _) = self.put_with(media_type, |writer| {
+            io::copy(&mut reader, writer).map_err(io_error("write a blob in", &self.dir))
+        })?;
+        Ok(descriptor)
+    }
+
+    /// Stores what `write` writes, and gives its value as well. Nothing is left of a failed try.
+    ///
+    /// # Errors
+    /// Those of `write`; `Io`.
+    pub fn put_with<T, E: From<LayoutError>>(
+        &self,
+        media_type: &str,
+        write: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+    ) -> Result<(Descriptor, T), E> {
         let (tmp, file) = self.temporary()?;
-        let stored = (|| {
-            let mut hashing = Hashing::new(file);
-            io::copy(&mut reader, &mut hashing)?;
+        let mut hashing = Hashing::new(file);
+        let stored = write(&mut hashing).and_then(|value| {
             let (digest, size, file) = hashing.finish();
-            file.sync_all()?;
-            fs::rename(&tmp, self.blob_path(&digest))?;
-            Ok(Descriptor::new(media_type, digest, size))
-        })();
+            let path = self.blob_path(&digest);
+            let named = file.sync_all().and_then(|()| fs::rename(&tmp, &path));
+            named.map_err(io_error("write", &path))?;
+            Ok((Descriptor::new(media_type, digest, size), value))
+        });
         if stored.is_err() {
             let _ = fs::remove_file(&tmp);
         }
-        stored.map_err(io_error("write a blob through", &tmp))
+        stored
+    }
+
+    /// Removes what processes that were killed have left. What is written now is younger than an hour.
+    pub fn sweep(&self) {
+        let hour = std::time::Duration::from_secs(3600);
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let old = entry
+                .metadata()
+                .and_then(|m| m.modified())
+                .is_ok_and(|t| t.elapsed().is_ok_and(|e| e > hour));
+            if old && entry.file_name().to_string_lossy().starts_with(".tmp-") {
+                // One that stays is tried again next time.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Stores a document as JSON.

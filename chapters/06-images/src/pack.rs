@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -44,11 +44,9 @@ pub struct PackOptions {
 /// What was packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
-    /// The digest of the tar.
+    /// The digest of the tar. That of the blob, which may be compressed, is told by who stores it.
     pub diff_id: Digest,
-    /// The digest of what was written, compressed or not.
-    pub digest: Digest,
-    /// The bytes that were written.
+    /// The bytes of the tar.
     pub size: u64,
     /// The number of files, directories and links.
     pub entries: u64,
@@ -61,32 +59,32 @@ pub struct Packed {
 /// # Errors
 /// [`PackError::Read`], `Changed` where a file shrank under our eyes, `Write`.
 pub fn pack_layer(dir: &Path, writer: impl Write, options: &PackOptions) -> Result<Packed, PackError> {
-    let out = Hashing::new(writer);
-    let (diff_id, entries, skipped, mut out) = match options.compression {
-        Compression::None => pack_plain(dir, out, options)?,
+    let (packed, mut writer): (_, Box<dyn Write + '_>) = match options.compression {
+        Compression::None => {
+            let (packed, writer) = pack_plain(dir, writer, options)?;
+            (packed, Box::new(writer))
+        }
         Compression::Gzip(level) => {
-            let gzip = GzEncoder::new(out, flate2::Compression::new(level));
-            let (diff_id, entries, skipped, gzip) = pack_plain(dir, gzip, options)?;
-            (diff_id, entries, skipped, gzip.finish().map_err(PackError::Write)?)
+            let gzip = GzEncoder::new(writer, flate2::Compression::new(level));
+            let (packed, gzip) = pack_plain(dir, gzip, options)?;
+            (packed, Box::new(gzip.finish().map_err(PackError::Write)?))
         }
     };
-    out.flush().map_err(PackError::Write)?;
-    let (digest, size, _) = out.finish();
-    Ok(Packed { diff_id, digest, size, entries, skipped })
+    writer.flush().map_err(PackError::Write)?;
+    Ok(packed)
 }
 
-type Plain<W> = (Digest, u64, Vec<PathBuf>, W);
-
-fn pack_plain<W: Write>(dir: &Path, writer: W, options: &PackOptions) -> Result<Plain<W>, PackError> {
+fn pack_plain<W: Write>(dir: &Path, writer: W, options: &PackOptions) -> Result<(Packed, W), PackError> {
     let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, dir, how, Mode::empty()).map_err(read_error(dir))?;
     let stat = rustix::fs::fstat(&root).map_err(read_error(dir))?;
-    let tar = TarWriter::new(Hashing::new(writer));
+    let tar = TarWriter::new(Hashing::new(BufWriter::with_capacity(128 << 10, writer)));
     let mut walk = Walk { tar, options, links: HashMap::new(), entries: 0, skipped: Vec::new() };
     walk.add(root.as_fd(), OsStr::new("."), Path::new(""), &stat)?;
     walk.directory(&root, Path::new(""))?;
-    let (diff_id, _, writer) = walk.tar.finish().map_err(PackError::Write)?.finish();
-    Ok((diff_id, walk.entries, walk.skipped, writer))
+    let (diff_id, size, buffer) = walk.tar.finish().map_err(PackError::Write)?.finish();
+    let writer = buffer.into_inner().map_err(|e| PackError::Write(e.into_error()))?;
+    Ok((Packed { diff_id, size, entries: walk.entries, skipped: walk.skipped }, writer))
 }
 
 struct Walk<'a, W: Write> {

@@ -1,0 +1,124 @@
+//! What hostbox has besides programs: directories, its own users, its prompt.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use chroot::Root;
+use images::{History, ImageConfig, RootFs, RunConfig};
+use rustix::fs::{Mode, OFlags};
+
+use super::programs::PATH;
+
+/// The prompt, in the words of bash and of busybox: `\w` is the working directory.
+const PS1: &str = r"[hostbox] \w # ";
+
+/// hier(7). /root is closed, the temporary ones are sticky, /proc and /sys are mount points.
+const DIRS: [(&str, u32); 15] = [
+    ("/bin", 0o755),
+    ("/dev", 0o755),
+    ("/etc", 0o755),
+    ("/home", 0o755),
+    ("/mnt", 0o755),
+    ("/proc", 0o555),
+    ("/root", 0o700),
+    ("/run", 0o755),
+    ("/sbin", 0o755),
+    ("/sys", 0o555),
+    ("/tmp", 0o1777),
+    ("/usr/bin", 0o755),
+    ("/usr/sbin", 0o755),
+    ("/var/log", 0o755),
+    ("/var/tmp", 0o1777),
+];
+
+/// passwd(5), group(5), nsswitch.conf(5): the users of this image, never those of the host.
+const FILES: [(&str, &str); 3] = [
+    (
+        "passwd",
+        "root:x:0:0:root:/root:/bin/sh\n\
+         daemon:x:1:1:daemon:/usr/sbin:/bin/false\n\
+         nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+    ),
+    ("group", "root:x:0:\ndaemon:x:1:\ntty:x:5:\nusers:x:100:\nnogroup:x:65534:\n"),
+    ("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"),
+];
+
+/// Makes directories and files in the tree where programs lie already.
+pub(super) fn write(tree: &Path, shell: &Path) -> Result<(), String> {
+    let root = Root::open(tree).map_err(shown)?;
+    for (path, mode) in DIRS {
+        let dir = root.make_dir_all(Path::new(path), 0o755).map_err(shown)?;
+        chmod(&dir, path, mode)?;
+    }
+    let etc = root.make_dir_all(Path::new("/etc"), 0o755).map_err(shown)?;
+    for (name, text) in FILES {
+        put(&etc, name, text)?;
+    }
+    put(&etc, "shrc", &shrc(shell))?;
+    let top = root.make_dir_all(Path::new("/"), 0o755).map_err(shown)?;
+    chmod(&top, "/", 0o755)
+}
+
+/// What an interactive `sh` reads first (`$ENV`: POSIX sh, "ENV"). bash and busybox know `\w`; dash and
+/// the others expand variables only, each time. Who brings a PS1 of his own keeps it.
+fn shrc(shell: &Path) -> String {
+    match shell.file_name().and_then(OsStr::to_str) {
+        Some("bash" | "busybox") => "# the prompt is $PS1 as it came\n".to_owned(),
+        _ => format!("[ \"$PS1\" = '{PS1}' ] && PS1='{}'\n", PS1.replace(r"\w", "$PWD")),
+    }
+}
+
+/// A link from the PATH to a program that lies elsewhere, or has another name (a busybox applet).
+/// What is there already stays.
+pub(super) fn link(tree: &Path, name: &str, to: &Path) -> Result<(), String> {
+    let bin = Root::open(tree).map_err(shown)?.make_dir_all(Path::new("/usr/bin"), 0o755).map_err(shown)?;
+    match rustix::fs::symlinkat(to, &bin, name) {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        other => other.map_err(|e| failed("symlinkat", name, e)),
+    }
+}
+
+fn put(dir: &OwnedFd, name: &str, text: &str) -> Result<(), String> {
+    let how = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(dir, name, how, Mode::from_raw_mode(0o644))
+        .map_err(|e| failed("openat", name, e))?;
+    let mut file = std::fs::File::from(fd);
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.set_permissions(std::fs::Permissions::from_mode(0o644)))
+        .map_err(|e| failed("write", name, e))
+}
+
+fn chmod(dir: &OwnedFd, name: &str, mode: u32) -> Result<(), String> {
+    rustix::fs::chmod(format!("/proc/self/fd/{}", dir.as_raw_fd()), Mode::from_raw_mode(mode))
+        .map_err(|e| failed("chmod", name, e))
+}
+
+fn failed(call: &str, name: &str, error: impl std::fmt::Display) -> String {
+    format!("{call} {name} in the new tree: {error}")
+}
+
+fn shown(error: sys::SysError) -> String {
+    error.to_string()
+}
+
+/// The configuration: how hostbox is run.
+pub(super) fn config(created: String, diff_id: images::Digest) -> ImageConfig {
+    let env = [("PATH", PATH), ("LANG", "C.UTF-8"), ("PS1", PS1), ("ENV", "/etc/shrc")];
+    let mut config = ImageConfig { created: Some(created.clone()), ..ImageConfig::default() };
+    config.config = RunConfig {
+        env: env.map(|(name, value)| format!("{name}={value}")).to_vec(),
+        cmd: Some(vec!["sh".to_owned()]),
+        working_dir: "/".to_owned(),
+        ..RunConfig::default()
+    };
+    config.rootfs = RootFs { diff_ids: vec![diff_id], ..RootFs::default() };
+    config.history = vec![History {
+        created: Some(created),
+        created_by: Some("minidocker: programs of this machine and the libraries they need".to_owned()),
+        ..History::default()
+    }];
+    config
+}

@@ -1,0 +1,159 @@
+//! Making hostbox: choose, assemble, try, pack, name.
+
+use std::path::{Path, PathBuf};
+
+use images::{
+    Compression, Layout, Manifest, Owners, PackOptions, Platform, Reference, media, pack_layer, spec,
+};
+
+use super::programs::{self, EXTRA, Found, GUARANTEED, appeared, is_on_path};
+use super::record::{ANNOTATION, Record};
+use super::{files, trial::trial};
+use crate::image::{ImageError, load};
+use crate::store::Store;
+
+/// The most that programs and libraries may have together.
+const LIMIT_BYTES: u64 = 24 << 20;
+
+/// What was chosen of the host.
+#[derive(Debug, Default)]
+struct Chosen {
+    /// Name and path, the guaranteed ones first.
+    programs: Vec<(&'static str, PathBuf)>,
+    /// Guaranteed programs that the host has not, or not from the system.
+    notices: Vec<String>,
+    /// Programs whose appearance makes the image stale.
+    absent: Vec<String>,
+    /// Applets of busybox in place of absent programs, and where it is.
+    applets: Vec<(&'static str, PathBuf)>,
+}
+
+/// Makes the image and gives it its name. The caller holds the images lock. Gives what is to be told.
+pub(super) fn make(
+    store: &Store,
+    layout: &Layout,
+    reference: &Reference,
+    host: &Path,
+) -> Result<Vec<String>, ImageError> {
+    layout.sweep();
+    let tree = store.layers().join(format!(".tmp-{}-hostbox", std::process::id()));
+    let made = std::fs::create_dir(&tree)
+        .map_err(|e| ImageError::Hostbox(format!("mkdir {}: {e}", tree.display())))
+        .and_then(|()| build(store, layout, reference, host, &tree));
+    // Before any error of it: the tree is worth nothing.
+    let removed = crate::store::remove_tree(store, &tree);
+    let notices = made?;
+    removed?;
+    Ok(notices)
+}
+
+fn build(
+    store: &Store,
+    layout: &Layout,
+    reference: &Reference,
+    host: &Path,
+    tree: &Path,
+) -> Result<Vec<String>, ImageError> {
+    let Chosen { programs, mut notices, absent, applets } = choose(host);
+    let paths: Vec<PathBuf> = programs.iter().chain(&applets).map(|(_, path)| path.clone()).collect();
+    let report = chroot::assemble(host, &paths, tree, LIMIT_BYTES).map_err(hostbox)?;
+    for (name, path) in programs.iter().filter(|(name, _)| GUARANTEED.contains(name)) {
+        if let Some(refused) = report.refused.iter().find(|r| r.program == *path) {
+            notices.push(format!("hostbox has no {name}: {}: {}", path.display(), refused.why));
+        }
+    }
+    let taken = |path: &PathBuf| !report.refused.iter().any(|r| r.program == *path);
+    let shell = programs.iter().chain(&applets).find(|(name, path)| *name == "sh" && taken(path));
+    let Some((_, shell)) = shell else {
+        return Err(ImageError::Hostbox(format!(
+            "this machine has no sh to take along ({})",
+            notices.join("; ")
+        )));
+    };
+    let elsewhere = programs.iter().filter(|(_, path)| !is_on_path(path));
+    for (name, path) in elsewhere.chain(&applets).filter(|(_, path)| taken(path)) {
+        files::link(tree, name, path).map_err(hostbox)?;
+    }
+    let real_shell = std::fs::canonicalize(programs::on_host(host, shell)).unwrap_or_default();
+    files::write(tree, &real_shell).map_err(hostbox)?;
+    trial(tree, shell, store.privilege()).map_err(ImageError::Hostbox)?;
+    name(store, layout, reference, tree, &Record::new(host, &report, absent))?;
+    Ok(notices)
+}
+
+fn choose(host: &Path) -> Chosen {
+    let mut chosen = Chosen::default();
+    let mut wanted_of_busybox = Vec::new();
+    for name in GUARANTEED.into_iter().chain(EXTRA) {
+        match programs::find(host, name) {
+            Found::At(path) => chosen.programs.push((name, path)),
+            Found::Foreign(real) if GUARANTEED.contains(&name) => {
+                chosen
+                    .notices
+                    .push(format!("hostbox has no {name}: {} is not of the system", real.display()));
+            }
+            Found::Foreign(_) => {}
+            Found::Absent => {
+                if !appeared(host, name) {
+                    chosen.absent.push(name.to_owned());
+                }
+                wanted_of_busybox.push(name);
+            }
+        }
+    }
+    let busybox = match programs::find(host, "busybox") {
+        Found::At(path) if !wanted_of_busybox.is_empty() => Some((applets(host, &path), path)),
+        _ => None,
+    };
+    for name in wanted_of_busybox {
+        match &busybox {
+            Some((applets, path)) if applets.iter().any(|a| a == name) => {
+                chosen.applets.push((name, path.clone()))
+            }
+            _ if GUARANTEED.contains(&name) => {
+                chosen.notices.push(format!("hostbox has no {name}: this machine has none"));
+            }
+            _ => {}
+        }
+    }
+    chosen
+}
+
+/// What this busybox can do: it is built with the applets that its maker chose.
+fn applets(host: &Path, busybox: &Path) -> Vec<String> {
+    let output = std::process::Command::new(programs::on_host(host, busybox)).arg("--list").output();
+    output.map_or(Vec::new(), |o| String::from_utf8_lossy(&o.stdout).lines().map(str::to_owned).collect())
+}
+
+/// From here on it is an image like any other: layer, configuration, manifest, name.
+fn name(
+    store: &Store,
+    layout: &Layout,
+    reference: &Reference,
+    tree: &Path,
+    record: &Record,
+) -> Result<(), ImageError> {
+    // The same programs give the same layer, whenever it is made.
+    let options =
+        PackOptions { owners: Owners::Single, mtime: Some(record.newest()), compression: Compression::None };
+    let pack = |writer: &mut dyn std::io::Write| Ok::<_, ImageError>(pack_layer(tree, writer, &options)?);
+    let (layer, packed) = layout.put_with(media::LAYER, pack)?;
+    load::unpack(store, layout, &packed.diff_id, &layer)?;
+    let config = files::config(jiff::Timestamp::now().to_string(), packed.diff_id);
+    let config_blob = layout.put_json(media::CONFIG, &config)?;
+    let mut manifest = Manifest::new(config_blob, vec![layer]);
+    let record = serde_json::to_string(record).map_err(hostbox)?;
+    manifest.annotations.insert(ANNOTATION.to_owned(), record);
+    let mut descriptor = layout.put_json(media::MANIFEST, &manifest)?;
+    descriptor.platform = Some(Platform {
+        architecture: spec::architecture().to_owned(),
+        os: "linux".to_owned(),
+        variant: None,
+        extra: spec::Extra::new(),
+    });
+    Ok(layout.set_reference(reference, descriptor)?)
+}
+
+fn hostbox(error: impl std::fmt::Display) -> ImageError {
+    ImageError::Hostbox(error.to_string())
+}

@@ -1,0 +1,62 @@
+//! One run of a new tree before it gets its name: `sh -c true`.
+
+use std::ffi::CString;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sys::{CloneArgs, Cloned, SysError};
+
+use crate::store::Privilege;
+
+/// The most of the shell's complaints that is shown, in bytes.
+const MOST_SHOWN: u64 = 2000;
+
+/// Runs `shell -c true` with `tree` as its root directory. Nothing is mounted.
+///
+/// # Errors
+/// What the kernel, the loader or the shell says, in words.
+pub(super) fn trial(tree: &Path, shell: &Path, privilege: Privilege) -> Result<(), String> {
+    let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+    let (said, says) = pipe.map_err(|e| format!("pipe2: {e}"))?;
+    match sys::clone3(&CloneArgs::default()).map_err(|e| e.to_string())? {
+        Cloned::Child => {
+            sys::set_sink(None);
+            let error = become_shell(tree, shell, privilege, &says);
+            // The parent sees the exit code if this fails.
+            let _ = rustix::io::write(&says, error.to_string().as_bytes());
+            sys::exit_now(127)
+        }
+        Cloned::Parent { pid, .. } => {
+            drop(says);
+            let mut text = String::new();
+            let read = std::fs::File::from(said).take(MOST_SHOWN).read_to_string(&mut text);
+            let status = sys::waitpid(pid).map_err(|e| e.to_string())?;
+            match status.code() {
+                Some(0) => Ok(()),
+                _ => Err(format!("sh -c true: {status:?} {}", read.map_or("", |_| text.trim()))),
+            }
+        }
+    }
+}
+
+fn become_shell(tree: &Path, shell: &Path, privilege: Privilege, says: &OwnedFd) -> SysError {
+    let entered = (|| {
+        sys::pdeathsig()?;
+        if privilege == Privilege::Rootless {
+            // chroot(2) wants CAP_SYS_CHROOT: we have it in a user namespace of our own.
+            sys::borrowed_room()?;
+        }
+        sys::set_no_new_privs()?;
+        sys::chdir(tree)?;
+        sys::chroot(Path::new("."))
+    })();
+    if let Err(error) = entered {
+        return error;
+    }
+    // The shell's own words go to the parent, not to the user's terminal.
+    let _ = rustix::stdio::dup2_stdout(says).and_then(|()| rustix::stdio::dup2_stderr(says));
+    let path = CString::new(shell.as_os_str().as_bytes()).unwrap_or_default();
+    sys::execve(&path, &[c"sh".to_owned(), c"-c".to_owned(), c"true".to_owned()], &[c"PATH=/".to_owned()])
+}

@@ -1,0 +1,146 @@
+//! From a descriptor in the layout to an image whose layers are unpacked.
+
+use images::{
+    Descriptor, Digest, ImageConfig, Index, Layout, Manifest, Owners, Reference, UnpackOptions, is_manifest,
+    is_unpacked, layer_dir, spec, unpack_into_store,
+};
+
+use super::{Image, ImageError};
+use crate::store::{Lock, Privilege, Store, in_id_map};
+
+/// The image of a manifest, or of the manifest for this machine in an index.
+pub(super) fn image(
+    store: &Store,
+    layout: &Layout,
+    descriptor: &Descriptor,
+    name: String,
+) -> Result<Image, ImageError> {
+    let manifest = manifest(layout, descriptor, &name)?;
+    let config: ImageConfig = layout.read_json(&manifest.config)?;
+    let diff_ids = &config.rootfs.diff_ids;
+    if diff_ids.len() != manifest.layers.len() {
+        let why = format!("{} diff ids, {} layers", diff_ids.len(), manifest.layers.len());
+        return Err(ImageError::Damaged { name, why });
+    }
+    unpack_missing(store, layout, diff_ids, &manifest.layers)?;
+    // overlayfs refuses a directory that is there twice (ELOOP), and the upper one hides the lower.
+    let mut lowers = Vec::new();
+    for diff_id in diff_ids.iter().rev() {
+        let lower = layer_dir(&store.layers(), diff_id);
+        if !lowers.contains(&lower) {
+            lowers.push(lower);
+        }
+    }
+    Ok(Image { id: manifest.config.digest, name, config, lowers, notices: Vec::new() })
+}
+
+fn manifest(layout: &Layout, descriptor: &Descriptor, name: &str) -> Result<Manifest, ImageError> {
+    if is_manifest(&descriptor.media_type) {
+        return Ok(layout.read_json(descriptor)?);
+    }
+    let index: Index = layout.read_json(descriptor)?;
+    let architecture = spec::architecture();
+    let fits = |m: &&Descriptor| {
+        m.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == architecture)
+    };
+    let Some(ours) = index.manifests.iter().find(fits) else {
+        let platform = |m: &Descriptor| {
+            Some(format!("{}/{}", m.platform.as_ref()?.os, m.platform.as_ref()?.architecture))
+        };
+        let found = index.manifests.iter().filter_map(platform).collect();
+        return Err(ImageError::Platform { name: name.to_owned(), architecture, found });
+    };
+    Ok(layout.read_json(ours)?)
+}
+
+/// The image whose id is, or begins with, `text`.
+pub(super) fn by_id(store: &Store, layout: &Layout, text: &str) -> Result<Option<Image>, ImageError> {
+    let prefix = text.strip_prefix("sha256:").unwrap_or(text);
+    if prefix.is_empty() || !prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(None);
+    }
+    let mut found: Vec<(Digest, Descriptor)> = Vec::new();
+    for descriptor in layout.index()?.manifests.into_iter().filter(|m| is_manifest(&m.media_type)) {
+        let manifest: Manifest = layout.read_json(&descriptor)?;
+        let id = manifest.config.digest;
+        if id.hex().starts_with(prefix) && !found.iter().any(|(other, _)| *other == id) {
+            found.push((id, descriptor));
+        }
+    }
+    match found.as_slice() {
+        [] => Ok(None),
+        [(id, descriptor)] => image(store, layout, descriptor, id.to_string()).map(Some),
+        several => Err(ImageError::Ambiguous {
+            prefix: prefix.to_owned(),
+            ids: several.iter().map(|(id, _)| id.short()).collect(),
+        }),
+    }
+}
+
+/// Unpacks what is not there, under the images lock, so that two commands don't do it twice.
+fn unpack_missing(
+    store: &Store,
+    layout: &Layout,
+    diff_ids: &[Digest],
+    layers: &[Descriptor],
+) -> Result<(), ImageError> {
+    let missing = |diff_id: &Digest| !is_unpacked(&store.layers(), diff_id);
+    if !diff_ids.iter().any(missing) {
+        return Ok(());
+    }
+    let _lock = Lock::exclusive(&store.lock_of("images"))?;
+    for (diff_id, layer) in diff_ids.iter().zip(layers).filter(|(d, _)| missing(d)) {
+        unpack(store, layout, diff_id, layer)?;
+    }
+    Ok(())
+}
+
+/// Unpacks one layer, rootless in a child that has the store's id map. The caller holds the images lock.
+pub(super) fn unpack(
+    store: &Store,
+    layout: &Layout,
+    diff_id: &Digest,
+    layer: &Descriptor,
+) -> Result<(), ImageError> {
+    let blob = layout.blob(&layer.digest)?;
+    let layers = store.layers();
+    if store.privilege() == Privilege::Rootful {
+        unpack_into_store(&layers, diff_id, blob, &UnpackOptions::root())?;
+        return Ok(());
+    }
+    let inside = || {
+        let options = UnpackOptions::rootless(owners());
+        unpack_into_store(&layers, diff_id, &blob, &options).map(drop).map_err(chain)
+    };
+    in_id_map(store, inside).map_err(|e| ImageError::Layer { diff_id: *diff_id, why: e.to_string() })
+}
+
+/// With a single id in the map, no file can belong to anybody else.
+fn owners() -> Owners {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let ids: u64 = map.lines().filter_map(|l| l.split_whitespace().nth(2)?.parse::<u64>().ok()).sum();
+    if ids == 1 { Owners::Single } else { Owners::Keep }
+}
+
+/// An error with its causes in one line, for the pipe to the parent.
+fn chain(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// The descriptor of `reference`, if its name stands in the index.
+pub(super) fn named(
+    layout: &Layout,
+    reference: &Reference,
+) -> Result<Option<(Descriptor, Manifest)>, ImageError> {
+    let Some(descriptor) = layout.resolve(reference)?.filter(|d| is_manifest(&d.media_type)) else {
+        return Ok(None);
+    };
+    let manifest = layout.read_json(&descriptor)?;
+    Ok(Some((descriptor, manifest)))
+}
