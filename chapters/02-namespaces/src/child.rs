@@ -41,6 +41,17 @@ pub enum SpawnError {
     Inside(String),
 }
 
+impl SpawnError {
+    /// The call of ours that was refused, with its hint. None where a helper or the child failed.
+    #[must_use]
+    pub fn refused(&self) -> Option<&SysError> {
+        match self {
+            Self::Sys(e) | Self::Maps(IdMapError::Sys(e)) => Some(e),
+            _ => None,
+        }
+    }
+}
+
 /// A child process. Dropped, it runs on; who asked for it reaps it.
 #[derive(Debug)]
 pub struct Child {
