@@ -32,7 +32,7 @@ impl Room {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         // The target directory may lie in a home that others can't enter.
-        std::fs::copy(env!("CARGO_BIN_EXE_ch01-chroot"), dir.path().join("ch01-chroot")).unwrap();
+        copy(Path::new(env!("CARGO_BIN_EXE_ch01-chroot")), &dir.path().join("ch01-chroot"));
         let room = Self { dir, uid };
         std::fs::create_dir(room.rootfs()).unwrap();
         room
@@ -76,9 +76,9 @@ impl Room {
             let args = ["build", "-q", "-p", "ch01-chroot", "--example", name];
             assert!(Command::new(env!("CARGO")).args(args).status().unwrap().success());
         }
-        let copy = self.path().join(name);
-        std::fs::copy(built, &copy).unwrap();
-        copy
+        let there = self.path().join(name);
+        copy(&built, &there);
+        there
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Output {
@@ -94,13 +94,23 @@ impl Room {
     }
 
     pub(crate) fn start(&self, program: &str, args: &[&str]) -> Output {
+        self.start_with(program, args, &[])
+    }
+
+    pub(crate) fn start_with(&self, program: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
         let mut command = Command::new(self.path().join(program));
-        command.args(args).stdin(Stdio::null()).current_dir("/").env("LANG", "C.UTF-8").env("TMPDIR", "/tmp");
+        command.args(args).stdin(Stdio::null()).current_dir("/").env("TMPDIR", "/tmp").envs(env.to_vec());
         if self.uid != nix::unistd::geteuid().as_raw() {
             command.uid(self.uid).gid(self.uid);
         }
         command.output().unwrap()
     }
+}
+
+/// By cp(1): a descriptor of ours that is open for writing would go into what another thread starts
+/// at that moment, and execve(2) would answer ETXTBSY.
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args([from, to]).status().unwrap().success());
 }
 
 /// Standard output, after a check that all went well.
