@@ -27,7 +27,9 @@ fn flag(arg: &Arg) -> String {
     // Docker shows --help without its letter, which it calls deprecated.
     let short = arg.get_short().filter(|short| *short != 'h');
     let short = short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-    let value = arg.get_value_names().and_then(|names| names.first());
+    // A switch: clap gives it a value for the sake of `=false`.
+    let names = arg.get_value_names().filter(|_| !arg.is_require_equals_set());
+    let value = names.and_then(|names| names.first());
     let value = value.map_or(String::new(), |name| format!(" {name}"));
     format!("{short}--{}{value}", arg.get_long().unwrap_or_default())
 }

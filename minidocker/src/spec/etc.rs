@@ -56,3 +56,29 @@ fn on_loopback(line: &str) -> bool {
     let address = name_server(line).and_then(|text| text.parse::<std::net::IpAddr>().ok());
     address.is_some_and(|address| address.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_is_the_hosts_own_only_with_the_hosts_network() {
+        assert!(hosts(NetworkMode::None, Some("10.0.0.1 db")).starts_with("127.0.0.1\tlocalhost\n::1\t"));
+        assert_eq!(hosts(NetworkMode::Host, Some("10.0.0.1 db")), "10.0.0.1 db");
+        assert!(hosts(NetworkMode::Host, None).contains("localhost"));
+        assert_eq!(hostname("web"), "web\n");
+    }
+
+    #[test]
+    fn name_servers_on_the_hosts_loopback_are_left_out() {
+        let host =
+            "# by hand\nnameserver 127.0.0.53\nsearch a.example\nnameserver 192.0.2.1\nnameserver ::1\n";
+        let wanted = "# by hand\nsearch a.example\nnameserver 192.0.2.1\n";
+        assert_eq!(resolv_conf(NetworkMode::None, Some(host)), wanted);
+        assert_eq!(resolv_conf(NetworkMode::Host, Some(host)), host);
+        let stub = "nameserver 127.0.0.53\noptions edns0";
+        let wanted = "options edns0\nnameserver 8.8.8.8\nnameserver 8.8.4.4\n";
+        assert_eq!(resolv_conf(NetworkMode::None, Some(stub)), wanted);
+        assert_eq!(resolv_conf(NetworkMode::None, None), "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
+    }
+}
