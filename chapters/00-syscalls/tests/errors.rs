@@ -1,0 +1,104 @@
+//! Failed calls, as they are shown. Only calls that the kernel refuses: nothing changes.
+#![allow(clippy::unwrap_used)]
+
+use std::cell::RefCell;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::rc::Rc;
+
+use sys::{Errno, MntFlags, MsFlags, hint};
+
+const NONE: &str = "/no/such/place";
+
+#[test]
+fn an_error_reads_like_a_line_of_strace() {
+    let none = Path::new(NONE);
+    let errors = [
+        (sys::chdir(none).unwrap_err(), r#"chdir("/no/such/place") : ENOENT (No such file or directory)"#),
+        (
+            sys::write_file(none, "1").unwrap_err(),
+            r#"write("/no/such/place", "1", 1) : ENOENT (No such file or directory)"#,
+        ),
+        (
+            sys::mkdir(Path::new("/proc"), 0o755).unwrap_err(),
+            r#"mkdir("/proc", 0o755) : EEXIST (File exists)"#,
+        ),
+    ];
+    for (error, shown) in errors {
+        assert_eq!(error.to_string(), shown);
+    }
+}
+
+#[test]
+fn the_facts_of_an_error_stay_facts() {
+    let error = sys::rmdir(Path::new(NONE)).unwrap_err();
+    assert_eq!((error.call(), error.args(), error.errno()), ("rmdir", r#""/no/such/place""#, Errno::ENOENT));
+    assert_eq!(error.hint(), None);
+}
+
+#[test]
+fn mount_shows_five_arguments() {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+    let error = sys::mount(Some(Path::new("none")), Path::new(NONE), Some("tmpfs"), flags, Some("size=1m"));
+    let error = error.unwrap_err();
+    assert_eq!(error.args(), r#""none", "/no/such/place", "tmpfs", MS_RDONLY|MS_NOSUID, "size=1m""#);
+    // Who may not mount at all is told so before the path is looked at.
+    assert!(matches!(error.errno(), Errno::ENOENT | Errno::EPERM), "{error}");
+    let error = sys::umount2(Path::new(NONE), MntFlags::MNT_DETACH).unwrap_err();
+    assert_eq!(error.args(), r#""/no/such/place", MNT_DETACH"#);
+}
+
+#[test]
+fn a_descriptor_is_shown_with_what_it_is_open_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(dir.path().join("file")).unwrap();
+    let error = sys::fchdir(file.as_fd()).unwrap_err();
+    assert_eq!(error.errno(), Errno::ENOTDIR);
+    assert!(error.args().ends_with(&format!("<{}>", dir.path().join("file").display())), "{error}");
+}
+
+#[test]
+fn paths_in_a_root_do_not_leave_it() {
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/etc", dir.path().join("link")).unwrap();
+    let root = std::fs::File::open(dir.path()).unwrap();
+    let open = |path: &str| {
+        let (how, mode) = (rustix::fs::OFlags::PATH, rustix::fs::Mode::empty());
+        sys::open_in_root(root.as_fd(), Path::new(path), how, mode)
+    };
+    assert_eq!(open("link/passwd").unwrap_err().errno(), Errno::ENOENT);
+    assert_eq!(open("../../etc/passwd").unwrap_err().errno(), Errno::ENOENT);
+    assert!(open("").is_ok() && open("/..").is_ok());
+}
+
+#[test]
+fn a_listener_hears_calls_that_fail_and_calls_that_succeed() {
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let ear = heard.clone();
+    sys::set_sink(Some(Box::new(move |event| ear.borrow_mut().push(event.clone()))));
+    sys::context("somewhere", "ch00");
+    sys::chdir(Path::new(NONE)).unwrap_err();
+    sys::chdir(Path::new(".")).unwrap();
+    sys::set_sink(None);
+    sys::chdir(Path::new(NONE)).unwrap_err();
+    let heard = heard.borrow();
+    let lines: Vec<String> =
+        heard.iter().map(|e| format!("{} {}({}) = {}", e.step, e.call, e.args, e.result)).collect();
+    let expected = [
+        r#"somewhere chdir("/no/such/place") = -1 ENOENT (No such file or directory)"#,
+        r#"somewhere chdir(".") = 0"#,
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(heard[1].seq, heard[0].seq + 1);
+}
+
+#[test]
+fn a_hint_depends_on_call_errno_and_arguments() {
+    let because = |call, errno, args| hint(call, errno, args).map(|h| h.because);
+    let userns = because("unshare", Errno::EPERM, "CLONE_NEWUSER");
+    assert!(userns.unwrap().contains("forbids user namespaces"));
+    assert_ne!(because("unshare", Errno::EPERM, "CLONE_NEWNET"), userns);
+    assert!(because("execve", Errno::ENOENT, "").unwrap().contains("interpreter"));
+    assert_eq!(because("execve", Errno::E2BIG, ""), None);
+    assert_eq!(because("chdir", Errno::ENOENT, ""), None);
+}
