@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod container;
 pub mod format;
+pub mod image;
 pub mod runtime;
 pub mod spec;
 pub mod store;

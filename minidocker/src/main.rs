@@ -1,2 +1,21 @@
-//! minidocker
-fn main() {}
+//! `minidocker`: the thin binary. It parses, runs, prints, and owns the exit codes.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use minidocker::{cli, supervisor};
+
+fn main() -> ExitCode {
+    let mut argv = std::env::args_os();
+    if argv.next().is_some_and(|name| name == supervisor::ARGV0) {
+        let args: Vec<String> = argv.filter_map(|word| word.into_string().ok()).collect();
+        return supervisor::main(&args);
+    }
+    match cli::main(std::env::args_os()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprint!("{}", cli::error::render(&error));
+            ExitCode::from(cli::error::exit_code(&error))
+        }
+    }
+}

@@ -1,6 +1,17 @@
 //! `minidocker inspect`.
 
+use std::path::PathBuf;
+
+use anyhow::Context;
+use oci_spec::runtime::Spec;
+
+use super::found::Found;
+use super::told::Told;
 use super::verb::{Arity, Verb};
+use crate::container::{self, Container, ContainerError};
+use crate::format::{self, Inspected};
+use crate::spec::{OVERLAY_ANNOTATION, OverlayAnnotation};
+use crate::store::Store;
 
 /// `inspect NAME...`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -31,7 +42,51 @@ impl Verb for Inspect {
 
 /// Prints a JSON list of those that there are ([`crate::format::inspect`]), tells of the others on
 /// stderr, and ends with 1 if there were such.
-fn inspect(_: &Inspect, _path: &str) -> anyhow::Result<u8> {
-    // glue
-    anyhow::bail!("inspect: not in minidocker yet")
+fn inspect(args: &Inspect, path: &str) -> anyhow::Result<u8> {
+    let store = Store::open()?;
+    let mut told = Told::default();
+    let mut found = Vec::new();
+    for name in &args.names {
+        match one(&store, name) {
+            Ok(one) => found.push(one),
+            // Docker's `inspect` looks for images, networks and volumes too.
+            Err(e)
+                if !path.contains(' ') && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) =>
+            {
+                told.say(format!("no such object: {name}"));
+            }
+            Err(e) => told.tell(e),
+        }
+    }
+    let shown: Vec<_> = found.iter().map(|(one, lowers)| format::inspect(&view(one, lowers))).collect();
+    super::print(&format::pretty(&shown)?)?;
+    Ok(told.code())
+}
+
+fn view<'a>(one: &'a Found, lowers: &'a [PathBuf]) -> Inspected<'a> {
+    Inspected {
+        request: &one.request,
+        config: &one.config,
+        state: one.shown(),
+        bundle: &one.container.dir,
+        lowers,
+    }
+}
+
+fn one(store: &Store, name: &str) -> anyhow::Result<(Found, Vec<PathBuf>)> {
+    let container = container::find(store, name)?;
+    container::recover(store, &container)?;
+    let lowers = lowers(&container)?;
+    Ok((Found::read(store, container)?, lowers))
+}
+
+/// The layers, as config.json tells them to the runtime.
+fn lowers(container: &Container) -> anyhow::Result<Vec<PathBuf>> {
+    let path = container.dir.join("config.json");
+    let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    let spec: Spec =
+        serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    let annotation = spec.annotations().as_ref().and_then(|a| a.get(OVERLAY_ANNOTATION).cloned());
+    let overlay = annotation.map(|text| serde_json::from_str::<OverlayAnnotation>(&text)).transpose()?;
+    Ok(overlay.map(|overlay| overlay.lower).unwrap_or_default())
 }

@@ -1,7 +1,13 @@
 //! `minidocker kill`.
 
-use super::signal;
+use anyhow::Context;
+
+use super::told::Told;
 use super::verb::{Arity, Verb};
+use super::{Refused, signal};
+use crate::container;
+use crate::store::Store;
+use crate::supervisor;
 
 /// `kill [-s SIGNAL] NAME...`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -32,7 +38,26 @@ impl Verb for Kill {
 
 /// Sends signal `number` to the init of each; prints the name of each that got it. Goes on past a
 /// failure, tells of it on stderr, and ends with 1 if there was one.
-fn kill(_names: &[String], _number: i32) -> anyhow::Result<u8> {
-    // glue
-    anyhow::bail!("kill: not in minidocker yet")
+fn kill(names: &[String], number: i32) -> anyhow::Result<u8> {
+    let store = Store::open()?;
+    let mut told = Told::default();
+    for name in names {
+        match send(&store, name, number) {
+            Ok(()) => super::print(&format!("{name}\n"))?,
+            Err(e) => told.tell(e),
+        }
+    }
+    Ok(told.code())
+}
+
+fn send(store: &Store, name: &str, number: i32) -> anyhow::Result<()> {
+    let container = container::find(store, name)?;
+    container::recover(store, &container)?;
+    if !container.is_alive()? {
+        let id = &container.id;
+        return Err(
+            Refused::new(1, format!("cannot kill container: {name}: container {id} is not running")).into()
+        );
+    }
+    supervisor::client::signal(&container, number).with_context(|| format!("cannot kill container: {name}"))
 }

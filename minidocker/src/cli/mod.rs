@@ -6,16 +6,19 @@
 //! microseconds, not the tables of sixty commands.
 
 pub mod error;
+mod found;
 mod help;
 mod inspect;
 mod kill;
 mod known;
+mod launch;
 mod parse;
 mod ps;
 mod refusal;
 mod rm;
 pub mod run;
 pub mod signal;
+mod told;
 mod verb;
 mod version;
 

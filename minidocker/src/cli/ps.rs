@@ -1,6 +1,13 @@
 //! `minidocker ps`.
 
+use jiff::Timestamp;
+
+use super::found::Found;
+use super::told::Told;
 use super::verb::{Arity, Verb};
+use crate::container;
+use crate::format::{self, Row};
+use crate::store::Store;
 
 /// `ps [-a] [-q] [--no-trunc]`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -33,8 +40,29 @@ impl Verb for Ps {
     }
 }
 
-/// Prints the table, newest first ([`crate::format::ps`]).
-fn ps(_: &Ps) -> anyhow::Result<u8> {
-    // glue
-    anyhow::bail!("ps: not in minidocker yet")
+/// Prints the table, newest first ([`crate::format::ps`]). A record that can't be read is told of
+/// on stderr, and the others are shown all the same.
+fn ps(args: &Ps) -> anyhow::Result<u8> {
+    let store = Store::open()?;
+    let mut told = Told::default();
+    container::recover_all(&store).into_iter().for_each(|e| told.tell(e));
+    // What could not be read was told by the recovery just now.
+    let mut found = Found::all(&store, drop)?;
+    found.retain(|one| args.all || one.state.is_running());
+    let rows: Vec<Row<'_>> = found
+        .iter()
+        .map(|one| Row {
+            id: &one.request.id,
+            name: &one.request.name,
+            config: &one.config,
+            created: one.request.created,
+            state: one.shown(),
+        })
+        .collect();
+    let text = match args.quiet {
+        true => format::ids(&rows, args.no_trunc),
+        false => format::ps(&rows, Timestamp::now(), args.no_trunc),
+    };
+    super::print(&text)?;
+    Ok(told.code())
 }

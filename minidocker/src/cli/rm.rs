@@ -1,6 +1,10 @@
 //! `minidocker rm`.
 
+use super::told::Told;
 use super::verb::{Arity, Verb};
+use crate::container::{self, ContainerError};
+use crate::store::Store;
+use crate::supervisor;
 
 /// `rm [-f] NAME...`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -31,7 +35,38 @@ impl Verb for Rm {
 /// Removes each and prints its name. Goes on past a failure, tells of it on stderr, and ends with
 /// 1 if there was one. With `--force`, a container that isn't there is told of but is no failure
 /// (Docker 28: the exit code is 0).
-fn rm(_: &Rm) -> anyhow::Result<u8> {
-    // glue
-    anyhow::bail!("rm: not in minidocker yet")
+fn rm(args: &Rm) -> anyhow::Result<u8> {
+    let store = Store::open()?;
+    let mut told = Told::default();
+    for name in &args.names {
+        match remove(&store, name, args.force) {
+            Ok(()) => super::print(&format!("{name}\n"))?,
+            Err(e) if args.force && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
+                Told::note(e);
+            }
+            Err(e) => told.tell(e),
+        }
+    }
+    Ok(told.code())
+}
+
+fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
+    let container = container::find(store, name)?;
+    // What a dead supervisor left counts as ended. A damaged record is no reason to keep the rest.
+    match container::recover(store, &container) {
+        Err(e) if !force => return Err(e.into()),
+        _ => {}
+    }
+    if container.is_alive()? {
+        if !force {
+            let name = container.request().map_or_else(|_| container.id.clone(), |r| r.name);
+            return Err(ContainerError::Running(name).into());
+        }
+        supervisor::client::end(&container)?;
+        container::recover(store, &container)?;
+    }
+    let Some(_lock) = container::lock_dead(&container)? else {
+        return Err(ContainerError::Running(name.to_owned()).into());
+    };
+    Ok(container::remove(store, &container)?)
 }

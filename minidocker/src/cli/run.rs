@@ -1,10 +1,16 @@
 //! `minidocker run`: its flags, and the request that they ask for.
 
+use std::io::IsTerminal;
+
 use jiff::Timestamp;
 
+use super::launch::{self, Base};
 use super::verb::{Arity, Verb};
 use super::{Refused, refusal};
 use crate::spec::{self, Config, HostConfig, NetworkMode, Request};
+use crate::store::Store;
+use crate::supervisor::{self, Attach, Foreground};
+use crate::{container, image};
 
 /// What was typed behind `run`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -74,9 +80,45 @@ impl Verb for Run {
 }
 
 /// Makes the container, starts it, stays with it, and returns its exit code.
-fn run(_: &Run) -> anyhow::Result<u8> {
-    // glue
-    anyhow::bail!("run: not in minidocker yet")
+fn run(args: &Run) -> anyhow::Result<u8> {
+    let stdin = std::io::stdin();
+    if args.tty && args.interactive && !stdin.is_terminal() {
+        return Err(Refused::new(1, "the input device is not a TTY").into());
+    }
+    let store = Store::open()?;
+    let base = match (&args.rootfs, args.image()) {
+        (Some(dir), _) => Base::of_rootfs(dir)?,
+        (None, image) => {
+            let image = image::resolve(&store, image.unwrap_or_default())?;
+            image.notices.iter().for_each(|notice| eprintln!("minidocker: {notice}"));
+            Base::of_image(image)
+        }
+    };
+    let request = request(
+        args,
+        Given {
+            id: container::new_id()?,
+            created: Timestamp::now(),
+            image_id: base.image_id.clone(),
+            rootfs: args.rootfs.as_ref().map(std::path::absolute).transpose()?,
+            env: &|name| std::env::var(name).ok(),
+            console_size: console_size(),
+        },
+    )?;
+    if !request.name.is_empty() {
+        container::check_name(&request.name)?;
+    }
+    supervisor::hold_signals()?;
+    let new = launch::create(&store, &base, request)?;
+    let attach = Attach { stdin: args.interactive, stdout: true, stderr: !args.tty, events: false };
+    let session = supervisor::spawn(&store, new, attach)?;
+    let code = supervisor::carry(session, Foreground { tty: args.tty }, Box::new(drop))?;
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Rows and columns of our terminal; zeros without one.
+fn console_size() -> [u16; 2] {
+    rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or([0, 0], |size| [size.ws_row, size.ws_col])
 }
 
 impl Run {

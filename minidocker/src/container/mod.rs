@@ -13,7 +13,7 @@ mod state;
 pub use create::{File, NewContainer, create};
 pub use find::{Container, all, find};
 pub use id::{check_name, new_id, new_name};
-pub use recover::{finish, recover, recover_all, remove};
+pub use recover::{finish, lock_dead, recover, recover_all, remove};
 pub use state::{Ledger, State, Status, now};
 
 use crate::store::StoreError;

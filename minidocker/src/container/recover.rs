@@ -50,6 +50,14 @@ pub fn recover(store: &Store, container: &Container) -> Result<(), ContainerErro
     if doomed() { remove(store, container) } else { Ok(()) }
 }
 
+/// The lock of a container that nobody keeps alive; none if somebody does.
+///
+/// # Errors
+/// The lock file can't be opened.
+pub fn lock_dead(container: &Container) -> Result<Option<Lock>, StoreError> {
+    if container.dir.exists() { Lock::try_exclusive(&container.lock_path()) } else { Ok(None) }
+}
+
 /// Releases all that the container has on the host, last first, and records the end. The caller
 /// holds the container's lock.
 ///

@@ -34,6 +34,13 @@ pub(super) fn image(
     Ok(Image { id: manifest.config.digest, name, config, lowers, notices: Vec::new() })
 }
 
+/// The configuration by its digest.
+pub(super) fn config(layout: &Layout, id: &str) -> Result<ImageConfig, ImageError> {
+    let damaged = |why: String| ImageError::Damaged { name: id.to_owned(), why };
+    let digest: Digest = id.parse().map_err(|e: images::DigestError| damaged(e.to_string()))?;
+    serde_json::from_reader(layout.blob(&digest)?).map_err(|e| damaged(e.to_string()))
+}
+
 fn manifest(layout: &Layout, descriptor: &Descriptor, name: &str) -> Result<Manifest, ImageError> {
     if is_manifest(&descriptor.media_type) {
         return Ok(layout.read_json(descriptor)?);

@@ -117,6 +117,14 @@ pub fn resolve(store: &Store, name: &str) -> Result<Image, ImageError> {
     by_id.ok_or(ImageError::NotFound { name: reference.familiar() })
 }
 
+/// The configuration of the image `id` (`sha256:…`), of which a container was made.
+///
+/// # Errors
+/// [`ImageError::Layout`]: the image is gone. [`ImageError::Name`]: no digest.
+pub fn config(store: &Store, id: &str) -> Result<ImageConfig, ImageError> {
+    load::config(&Layout::open_or_create(&store.images())?, id)
+}
+
 /// Waits until the image's layers are on the disk, and marks them so: what isn't marked is unpacked
 /// again after the next boot. For the supervisor, off the way that a user waits for.
 ///

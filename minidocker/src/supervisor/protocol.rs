@@ -6,7 +6,7 @@ use crate::container::State;
 use crate::runtime::Failure;
 
 /// The version of these messages. A supervisor outlives an upgrade of the program.
-pub const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// A question to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

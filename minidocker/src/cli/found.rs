@@ -1,0 +1,58 @@
+//! A container with all that is shown of it.
+
+use crate::container::{Container, ContainerError, State, Status};
+use crate::format;
+use crate::image;
+use crate::spec::{self, Config, ImageDefaults, Request};
+use crate::store::{Store, StoreError};
+
+/// A container's records, read.
+pub(super) struct Found {
+    pub(super) container: Container,
+    pub(super) request: Request,
+    /// What was asked, with the image's defaults.
+    pub(super) config: Config,
+    pub(super) state: State,
+}
+
+impl Found {
+    /// Reads the records of one container.
+    pub(super) fn read(store: &Store, container: Container) -> Result<Self, ContainerError> {
+        let (request, state) = (container.request()?, container.state()?);
+        // An image that is gone takes nothing but its defaults along.
+        let image = image::config(store, &request.image_id).unwrap_or_default();
+        let config = spec::merged(&ImageDefaults::from(&image.config), &request.config);
+        Ok(Self { container, request, config, state })
+    }
+
+    /// Reads all; one that can't be read is handed to `tell`, and the others come all the same.
+    pub(super) fn all(store: &Store, mut tell: impl FnMut(ContainerError)) -> Result<Vec<Self>, StoreError> {
+        let mut found = Vec::new();
+        for container in crate::container::all(store)? {
+            let dir = container.dir.clone();
+            match Self::read(store, container) {
+                Ok(one) => found.push(one),
+                // Removed while we looked.
+                Err(_) if !dir.exists() => {}
+                Err(e) => tell(e),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The state in the words of the tables.
+    pub(super) fn shown(&self) -> format::State<'_> {
+        format::State {
+            status: match self.state.status {
+                Status::Created => format::Status::Created,
+                Status::Running => format::Status::Running,
+                Status::Exited => format::Status::Exited,
+            },
+            pid: self.state.pid,
+            exit_code: self.state.exit_code,
+            error: &self.state.error,
+            started_at: &self.state.started_at,
+            finished_at: &self.state.finished_at,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! From a request to a running container: what `run` does besides its flags.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use chroot::Root;
+
+use crate::container::{self, ContainerError, File, NewContainer};
+use crate::image::Image;
+use crate::spec::{self, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
+use crate::store::{Privilege, Store, id_maps};
+
+/// What a container is made from: an image, or the directory of `--rootfs`.
+pub(super) struct Base {
+    pub(super) defaults: ImageDefaults,
+    /// Digest of the image's configuration; empty for a directory.
+    pub(super) image_id: String,
+    /// Topmost first, absolute.
+    pub(super) lowers: Vec<PathBuf>,
+}
+
+impl Base {
+    pub(super) fn of_image(image: Image) -> Self {
+        Self {
+            defaults: ImageDefaults::from(&image.config.config),
+            image_id: image.id.to_string(),
+            lowers: image.lowers,
+        }
+    }
+
+    /// `--rootfs`: checked here, because overlay would say no more than ENOENT or EACCES.
+    pub(super) fn of_rootfs(dir: &Path) -> anyhow::Result<Self> {
+        let absolute = std::path::absolute(dir)?;
+        let failed = || format!("--rootfs {}", dir.display());
+        std::fs::read_dir(&absolute).with_context(failed)?;
+        Ok(Self { defaults: ImageDefaults::default(), image_id: String::new(), lowers: vec![absolute] })
+    }
+}
+
+/// Makes the container of `request`. A name held by a container that a dead supervisor left is
+/// cleared first.
+pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
+    let facts = facts(store, base, &request)?;
+    let spec = spec::build(&base.defaults, &request, &facts)?;
+    let files = files(&request, &facts, &serde_json::to_string(&spec)?)?;
+    match container::create(store, request.clone(), &files) {
+        Err(ContainerError::NameTaken { holder, .. }) => {
+            container::recover(store, &container::find(store, &holder)?)?;
+            Ok(container::create(store, request, &files)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+fn facts(store: &Store, base: &Base, request: &Request) -> anyhow::Result<Facts> {
+    let rootless = store.privilege() == Privilege::Rootless;
+    let world = cgroups::World::detect()?;
+    let (uid_map, gid_map) = if rootless {
+        let maps = id_maps(store)?;
+        (ranges(&maps.uid), ranges(&maps.gid))
+    } else {
+        (Vec::new(), Vec::new())
+    };
+    let host_hostname =
+        nix::unistd::gethostname().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Facts {
+        rootless,
+        uid_map,
+        gid_map,
+        bundle: store.containers().join(&request.id),
+        lowers: base.lowers.clone(),
+        userxattr: rootless,
+        volatile: request.host_config.auto_remove,
+        cgroup_path: Some(PathBuf::from(&request.id)),
+        cgroup_view: if world.kind() == cgroups::Kind::V2 {
+            CgroupView::Unified
+        } else {
+            CgroupView::Nothing
+        },
+        can_list_devices: !rootless && world.v1("devices").is_some(),
+        passwd: from_lowers(&base.lowers, "/etc/passwd")?,
+        group: from_lowers(&base.lowers, "/etc/group")?,
+        host_hostname,
+        masked: thermal_throttle(),
+    })
+}
+
+fn ranges(map: &namespaces::idmap::IdMap) -> Vec<IdRange> {
+    map.0.iter().map(|r| IdRange { inside: r.inside, outside: r.outside, count: r.count }).collect()
+}
+
+/// The text of a file of the image: that of the topmost layer that has it.
+fn from_lowers(lowers: &[PathBuf], path: &str) -> anyhow::Result<Option<String>> {
+    for lower in lowers {
+        if let Some(text) = Root::open(lower)?.read(Path::new(path))? {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+/// Docker masks these since GHSA-6fw5-f8r9-fgfm; virtual machines have none.
+fn thermal_throttle() -> Vec<PathBuf> {
+    let of_cpu = |n: usize| PathBuf::from(format!("/sys/devices/system/cpu/cpu{n}/thermal_throttle"));
+    (0..).map(of_cpu).take_while(|path| path.exists()).collect()
+}
+
+/// The files of the bundle besides its records.
+fn files(request: &Request, facts: &Facts, config: &str) -> anyhow::Result<Vec<File>> {
+    let network = request.host_config.network_mode;
+    let host = |path: &str| match (network, std::fs::read_to_string(path)) {
+        (NetworkMode::Host, Ok(text)) => Ok(Some(text)),
+        (NetworkMode::Host, Err(e)) if e.kind() != ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("read {path}"))
+        }
+        _ => Ok(None),
+    };
+    let hostname = spec::hostname(request, facts);
+    Ok(vec![
+        File { name: "config.json", text: config.to_owned() },
+        File { name: "hostname", text: spec::etc::hostname(&hostname) },
+        File { name: "hosts", text: spec::etc::hosts(network, host("/etc/hosts")?.as_deref()) },
+        File {
+            name: "resolv.conf",
+            text: spec::etc::resolv_conf(network, host("/etc/resolv.conf")?.as_deref()),
+        },
+    ])
+}
