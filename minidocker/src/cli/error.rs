@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::runtime::Failure;
+
 /// What was typed can't be done. The text is Docker's, without `minidocker: `.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -27,13 +29,21 @@ impl Refused {
 /// The code to end with: 125, unless the error says otherwise.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.chain().find_map(|cause| cause.downcast_ref::<Refused>()).map_or(125, |refused| refused.code)
+    let code = error.chain().find_map(|cause| {
+        let failed = cause.downcast_ref::<Failure>().map(|failure| failure.code);
+        failed.or_else(|| Some(cause.downcast_ref::<Refused>()?.code))
+    });
+    code.unwrap_or(125)
 }
 
 /// The error as it is printed, with its last line end: what failed in Docker's words, then the
 /// call as strace(1) shows it, why, and what to do.
 #[must_use]
 pub fn render(error: &anyhow::Error) -> String {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        let Failure { message, call, because, remedy, .. } = failure;
+        return lines(message, [call.clone(), tagged("because", because), tagged("do", remedy)]);
+    }
     let mut first = String::new();
     let mut call = None;
     for cause in error.chain() {
@@ -49,16 +59,21 @@ pub fn render(error: &anyhow::Error) -> String {
             first = format!("{first}: {said}");
         }
     }
-    let mut text = format!("minidocker: {}\n", first.trim_end());
-    let Some(call) = call else { return text };
+    let Some(call) = call else { return lines(&first, [None, None, None]) };
     let shown = call.to_string();
     let hint = call.hint();
-    let lines = [
-        (!first.ends_with(&shown)).then_some(shown),
-        hint.map(|hint| format!("because: {}", hint.because)),
-        hint.map(|hint| format!("do: {}", hint.remedy)),
-    ];
-    for line in lines.into_iter().flatten() {
+    let because = hint.map(|hint| format!("because: {}", hint.because));
+    let remedy = hint.map(|hint| format!("do: {}", hint.remedy));
+    lines(&first, [(!first.ends_with(&shown)).then_some(shown), because, remedy])
+}
+
+fn tagged(tag: &str, text: &Option<String>) -> Option<String> {
+    text.as_ref().map(|text| format!("{tag}: {text}"))
+}
+
+fn lines(first: &str, rest: [Option<String>; 3]) -> String {
+    let mut text = format!("minidocker: {}\n", first.trim_end());
+    for line in rest.into_iter().flatten() {
         // Writing to a String can't fail.
         let _ = writeln!(text, "  {line}");
     }

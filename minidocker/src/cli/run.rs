@@ -9,7 +9,7 @@ use super::verb::{Arity, Verb};
 use super::{Refused, refusal};
 use crate::spec::{self, Config, HostConfig, NetworkMode, Request};
 use crate::store::Store;
-use crate::supervisor::{self, Attach, Foreground};
+use crate::supervisor::{self, Attach, Foreground, SupervisorError};
 use crate::{container, image};
 
 /// What was typed behind `run`.
@@ -112,8 +112,11 @@ fn run(args: &Run) -> anyhow::Result<u8> {
     let new = launch::create(&store, &base, request)?;
     let attach = Attach { stdin: args.interactive, stdout: true, stderr: !args.tty, events: false };
     let session = supervisor::spawn(&store, new, attach)?;
-    let code = supervisor::carry(session, Foreground { tty: args.tty }, Box::new(drop))?;
-    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+    match supervisor::carry(session, Foreground { tty: args.tty }, Box::new(drop)) {
+        Ok(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+        Err(SupervisorError::Failed(failure)) => Err(failure.into()),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Rows and columns of our terminal; zeros without one.
