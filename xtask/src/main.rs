@@ -1,6 +1,7 @@
 //! What maintainers need, as `cargo xtask WORD`; CONTRIBUTING.md says when.
 
 mod arrows;
+mod bench;
 mod climb;
 mod gate;
 mod lex;
@@ -32,6 +33,9 @@ enum Word {
     Arrows,
     /// The steps between neighbouring demo binaries.
     Climb,
+    /// What a start and a build cost.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Word::Test(selection) => test::run(&selection),
         Word::Arrows => arrows::check().map(|()| true),
         Word::Climb => climb::check().map(|()| true),
+        Word::Bench(what) => bench::run(&what),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

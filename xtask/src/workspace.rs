@@ -1,5 +1,7 @@
 //! The workspace as Cargo tells it, and the commands that are started in it.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -55,7 +57,7 @@ impl Workspace {
     /// A folder for what this program writes.
     pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf> {
         let folder = self.target.join("xtask").join(name);
-        std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
         Ok(folder)
     }
 
@@ -116,4 +118,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("{shown}: {status}");
     }
     Ok(())
+}
+
+/// Whether the effective user id of this program is 0.
+pub(crate) fn is_root() -> Result<bool> {
+    // The owner of /proc/self is the effective user (proc(5)).
+    Ok(fs::metadata("/proc/self").context("look at /proc/self")?.uid() == 0)
 }

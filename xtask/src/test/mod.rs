@@ -103,13 +103,10 @@ fn show(outcome: &Outcome, output: &str, took: Duration) {
     if !outcome.failed.is_empty() {
         print!("{output}");
     }
-    println!(
-        "{}: {} ran, {} failed, {:.1} s",
-        outcome.name,
-        outcome.ran,
-        outcome.failed.len(),
-        took.as_secs_f32()
-    );
+    if !outcome.is_empty() {
+        let failed = outcome.failed.len();
+        println!("{}: {} ran, {failed} failed, {:.1} s", outcome.name, outcome.ran, took.as_secs_f32());
+    }
 }
 
 /// A command that has ended.

@@ -59,6 +59,11 @@ impl Outcome {
         self.skips = skips;
     }
 
+    /// Whether there was nothing to run.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ran + self.ignored + self.failed.len() == 0
+    }
+
     fn passed(&self) -> usize {
         self.ran.saturating_sub(self.failed.len() + self.skips.len())
     }
@@ -111,10 +116,8 @@ pub(super) fn print(mut outcomes: Vec<Outcome>, allowed: Option<&BTreeMap<String
             o.why(),
         ]
     };
-    table::print(
-        &["tests of", "passed", "failed", "not run here", "why"],
-        &outcomes.iter().map(row).collect::<Vec<_>>(),
-    );
+    let rows: Vec<_> = outcomes.iter().filter(|o| !o.is_empty()).map(row).collect();
+    table::print(&["tests of", "passed", "failed", "not run here", "why"], &rows);
     let sum = |count: fn(&Outcome) -> usize| outcomes.iter().map(count).sum::<usize>();
     let failed = sum(|o| o.failed.len());
     println!("{} passed, {failed} failed, {} skipped", sum(Outcome::passed), sum(Outcome::not_run));
