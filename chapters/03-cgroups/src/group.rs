@@ -214,8 +214,11 @@ fn forbidden(e: &SysError) -> bool {
 
 /// An empty directory that a crash has left is as good as a new one.
 fn in_use(dir: &Path) -> Result<(), CgroupError> {
-    let empty = tree(dir)?.len() <= 1 && processes_of(dir)?.is_empty();
-    if empty { Ok(()) } else { Err(CgroupError::Taken { dir: dir.to_owned() }) }
+    if tree(dir)?.len() <= 1 && is_empty(dir)? {
+        Ok(())
+    } else {
+        Err(CgroupError::Taken { dir: dir.to_owned() })
+    }
 }
 
 /// Whether we could move a process there (cgroup-v2.rst, "Delegation Containment", "Threads").
@@ -255,6 +258,20 @@ fn gone(e: &std::io::Error) -> bool {
     e.kind() == std::io::ErrorKind::NotFound || e.raw_os_error() == Some(Errno::ENODEV as i32)
 }
 
+/// Whether no process is in the group or below it. Where v2 counts its members, the count is
+/// asked: a list of processes that all fork and end meanwhile may come out empty.
+pub(crate) fn is_empty(dir: &Path) -> Result<bool, CgroupError> {
+    let path = dir.join("cgroup.events");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.lines().any(|l| l == "populated 0")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            tree(dir)?.iter().try_fold(true, |empty, group| Ok(empty && processes_of(group)?.is_empty()))
+        }
+        Err(e) if gone(&e) => Ok(true),
+        Err(source) => Err(CgroupError::Read { path, source }),
+    }
+}
+
 fn processes_of(dir: &Path) -> Result<Vec<Pid>, CgroupError> {
     let path = dir.join("cgroup.procs");
     match std::fs::read_to_string(&path) {
@@ -287,10 +304,10 @@ fn remove_tree(dir: &Path) -> Result<(), CgroupError> {
     }
 }
 
-/// Removes the parent of our groups unless a group is still in it.
+/// Removes the parent of our groups unless a group is still in it, or another user made it.
 fn remove_parent(parent: &Path) -> Result<(), SysError> {
     match rmdir(parent) {
-        Err(e) if matches!(e.errno(), Errno::EBUSY | Errno::ENOTEMPTY | Errno::ENOENT) => Ok(()),
+        Err(e) if matches!(e.errno(), Errno::EBUSY | Errno::ENOTEMPTY) || forbidden(&e) => Ok(()),
         other => other,
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use sys::{Errno, write_file};
 
-use crate::group::ours;
+use crate::group::{is_empty, ours};
 use crate::{CgroupError, Group};
 
 /// How long we wait for processes that are killed to be gone.
@@ -16,7 +16,7 @@ impl Group {
     /// Kills every process in the group and in groups below it, and waits (5 s at most) until
     /// none is left. No processes, or no group any more, is success.
     ///
-    /// `cgroup.kill` (Linux 5.14) also catches children that are being born, see cgroup-v2.rst.
+    /// `cgroup.kill` (Linux 5.14) also catches children that are being born (cgroup-v2.rst).
     /// Elsewhere the group is first frozen, so that nobody can fork while we count.
     ///
     /// # Errors
@@ -27,52 +27,65 @@ impl Group {
         }
         let deadline = Instant::now() + LONGEST_WAIT;
         let mut pause = Duration::from_micros(100);
-        loop {
-            let left = self.processes()?;
-            if left.is_empty() {
-                return Ok(());
-            }
+        // Kill first, look afterwards: see `is_empty` for what a look alone is worth.
+        while !self.kill_once()? {
             if Instant::now() > deadline {
                 let dir = self.dirs().first().cloned().unwrap_or_default();
-                let pids = left.iter().take(20).map(|p| p.as_raw()).collect();
+                let pids = self.processes()?.iter().take(20).map(|p| p.as_raw()).collect();
                 return Err(CgroupError::Alive { dir, pids });
-            }
-            if !self.kill_at_once()? {
-                self.kill_frozen()?;
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
         }
+        Ok(())
     }
 
-    /// One write kills all that the unified tree knows. False where there is no such file, or
-    /// where somebody is in one of the v1 groups alone.
-    fn kill_at_once(&self) -> Result<bool, CgroupError> {
+    /// Kills whom it finds, and says whether there was certainly nobody.
+    fn kill_once(&self) -> Result<bool, CgroupError> {
+        let at_once = self.kill_v2()?;
+        // Those who left the unified tree, or have none, stand in the v1 lists.
+        let certain = if at_once { self.signal_all()? == 0 } else { self.kill_frozen()? };
+        Ok(certain
+            && self
+                .dirs()
+                .iter()
+                .try_fold(true, |empty, dir| Ok::<_, CgroupError>(empty && is_empty(dir)?))?)
+    }
+
+    /// One write kills all that the unified tree counts. False where there is no such file.
+    fn kill_v2(&self) -> Result<bool, CgroupError> {
         let Some(dir) = self.with_file("cgroup.kill") else { return Ok(false) };
-        gone_is_fine(write_file(&dir.join("cgroup.kill"), "1"))?;
-        let there = Self::from_dirs(vec![dir.to_owned()]).processes()?;
-        let all = self.processes()?;
-        Ok(all.iter().all(|pid| there.contains(pid)))
+        match write_file(&dir.join("cgroup.kill"), "1") {
+            Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENODEV) => Ok(false),
+            other => Ok(other.map(|()| true)?),
+        }
     }
 
-    /// Freezes, signals each process, thaws.
-    fn kill_frozen(&self) -> Result<(), CgroupError> {
-        let freezer = self.freezer();
-        if let Some(freezer) = &freezer {
-            freezer.set(true)?;
-        }
-        let mut signalled = Ok(());
-        for pid in self.processes()? {
-            match sys::kill(pid, Some(Signal::SIGKILL)) {
+    /// Freezes, signals each process, thaws. True if there was nobody, and nobody could be born.
+    fn kill_frozen(&self) -> Result<bool, CgroupError> {
+        let Some(freezer) = self.freezer() else { return Ok(self.signal_all()? == 0) };
+        let frozen = freezer.freeze()?;
+        let signalled = self.signal_all();
+        // Also after an error: frozen processes can't end. (On v2 SIGKILL wakes them by itself.)
+        freezer.thaw()?;
+        Ok(signalled? == 0 && frozen)
+    }
+
+    /// Sends SIGKILL to each process of the lists, and says to how many.
+    ///
+    /// Between the list and the signal a number could be given to another process only if it was
+    /// reaped and all others were used up meanwhile; in a frozen group nobody ends.
+    fn signal_all(&self) -> Result<usize, CgroupError> {
+        let pids = self.processes()?;
+        let mut done = Ok(());
+        for pid in &pids {
+            match sys::kill(*pid, Some(Signal::SIGKILL)) {
                 Err(e) if e.errno() == Errno::ESRCH => {}
-                other => signalled = signalled.and(other),
+                other => done = done.and(other),
             }
         }
-        // Also after an error: frozen processes can't end. (On v2 SIGKILL wakes them by itself.)
-        if let Some(freezer) = &freezer {
-            freezer.set(false)?;
-        }
-        Ok(signalled?)
+        done?;
+        Ok(pids.len())
     }
 
     fn freezer(&self) -> Option<Freezer<'_>> {
@@ -89,21 +102,30 @@ struct Freezer<'a> {
 }
 
 impl Freezer<'_> {
-    /// Freezes and waits until it is true (1 s at most: a process in state D makes it late, and
-    /// the caller comes again), or thaws.
-    fn set(&self, freeze: bool) -> Result<(), CgroupError> {
-        let (file, value) = match (self.v2, freeze) {
-            (true, true) => ("cgroup.freeze", "1"),
-            (true, false) => ("cgroup.freeze", "0"),
-            (false, true) => ("freezer.state", "FROZEN"),
-            (false, false) => ("freezer.state", "THAWED"),
-        };
-        gone_is_fine(write_file(&self.dir.join(file), value))?;
+    /// Freezes, and waits until it is true: 1 s at most, for a process in state D makes it late.
+    fn freeze(&self) -> Result<bool, CgroupError> {
+        self.write(if self.v2 { "1" } else { "FROZEN" })?;
         let deadline = Instant::now() + Duration::from_secs(1);
-        while freeze && !self.frozen() && Instant::now() < deadline {
+        while !self.frozen() {
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
             std::thread::sleep(Duration::from_micros(200));
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn thaw(&self) -> Result<(), CgroupError> {
+        self.write(if self.v2 { "0" } else { "THAWED" })
+    }
+
+    fn write(&self, value: &str) -> Result<(), CgroupError> {
+        let file = if self.v2 { "cgroup.freeze" } else { "freezer.state" };
+        match write_file(&self.dir.join(file), value) {
+            // The group is gone.
+            Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENODEV) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     fn frozen(&self) -> bool {
@@ -111,12 +133,5 @@ impl Freezer<'_> {
         let text = std::fs::read_to_string(self.dir.join(file));
         // A group that is gone has nobody who could fork.
         text.map_or(true, |text| text.lines().any(|l| l == word))
-    }
-}
-
-fn gone_is_fine(done: Result<(), sys::SysError>) -> Result<(), CgroupError> {
-    match done {
-        Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENODEV) => Ok(()),
-        other => Ok(other?),
     }
 }
