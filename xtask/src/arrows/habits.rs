@@ -10,6 +10,11 @@ use crate::source::{Code, File, Function};
 use crate::workspace::Workspace;
 
 const SYS: &str = "chapters/00-syscalls";
+const TESTS: &str = "tests";
+/// What the kit asks of a command that has ended: `.ok()`, `.code(3)`, `.stdout_is("x")`.
+const OUTPUT: &str = "tests/kit/src/output.rs";
+/// And of the host afterwards.
+const NOTHING_LEFT: &str = "nothing_left";
 
 pub(super) fn check(workspace: &Workspace, files: &[File]) -> Vec<Finding> {
     let rust = || files.iter().filter(|f| f.is_rust());
@@ -21,10 +26,15 @@ pub(super) fn check(workspace: &Workspace, files: &[File]) -> Vec<Finding> {
             findings.push(Finding::new(&root, 0, "a library opens with #![forbid(unsafe_code)]"));
         }
     }
+    let kit: Vec<_> = rust().filter(|f| f.path == Path::new(OUTPUT)).map(File::code).collect();
+    let kit = kit.first().map(Code::functions).unwrap_or_default();
+    let kit = checking(&kit, [NOTHING_LEFT].into());
+    let none = HashSet::new();
     for file in rust() {
         let code = file.code();
         findings.extend(tokens(file, &code));
-        findings.extend(tests(file, &code));
+        let known = if file.path.starts_with(TESTS) { &kit } else { &none };
+        findings.extend(tests(file, &code, known));
         // A module of tests is opened by the file that declares it.
         if !file.is_test && !file.text.starts_with("//!") {
             findings.push(Finding::new(&file.path, 1, "a file opens with //! and what it is for"));
@@ -62,24 +72,23 @@ fn is_ignored_doc_test(line: &str) -> bool {
     fence.is_some_and(|words| words.split(',').any(|word| word.trim() == "ignore"))
 }
 
-/// Tests in which nothing can fail on purpose.
-fn tests(file: &File, code: &Code<'_>) -> Vec<Finding> {
+/// Tests in which nothing can fail on purpose. `known` are functions of other files that check.
+fn tests(file: &File, code: &Code<'_>, known: &HashSet<&str>) -> Vec<Finding> {
     let functions = code.functions();
-    let checking = checking(&functions);
+    let checking = checking(&functions, known.clone());
     let blind = functions.iter().filter(|f| f.is_test && !f.should_panic && !is_check(f, &checking));
     blind.map(|f| Finding::new(&file.path, f.line, format!("test {} asserts nothing", f.name))).collect()
 }
 
-/// The functions of a file that check something, by themselves or through another of them.
-fn checking<'a>(functions: &[Function<'a>]) -> HashSet<&'a str> {
-    let mut names = HashSet::new();
+/// `known` and the functions that check something, by themselves or through another of them.
+fn checking<'a>(functions: &[Function<'a>], mut known: HashSet<&'a str>) -> HashSet<&'a str> {
     loop {
         let more: Vec<_> =
-            functions.iter().filter(|f| !names.contains(f.name) && is_check(f, &names)).collect();
+            functions.iter().filter(|f| !known.contains(f.name) && is_check(f, &known)).collect();
         if more.is_empty() {
-            return names;
+            return known;
         }
-        names.extend(more.iter().map(|f| f.name));
+        known.extend(more.iter().map(|f| f.name));
     }
 }
 
@@ -96,15 +105,16 @@ mod tests {
     fn findings(text: &str) -> Vec<(usize, String)> {
         let file = File { path: "minidocker/src/a.rs".into(), text: text.into(), is_test: false };
         let code = file.code();
-        let both = super::tokens(&file, &code).into_iter().chain(super::tests(&file, &code));
+        let both =
+            super::tokens(&file, &code).into_iter().chain(super::tests(&file, &code, &["complains"].into()));
         both.map(|f| (f.line, f.what)).collect()
     }
 
     #[test]
     fn a_test_without_a_check_is_found_and_helpers_count() {
-        let text = "#[test]\nfn blind() { let _ = run(); }\n#[test]\nfn sees() { look(); }\n\
+        let text = "#[test]\nfn kit() { run().complains(1) }\n#[test]\nfn blind() { let _ = run(); }\n#[test]\nfn sees() { look(); }\n\
             fn look() { deeper() }\nfn deeper() { assert!(x) }\n#[test]\n#[should_panic]\nfn p() { f() }\n";
-        assert_eq!(findings(text), [(2, "test blind asserts nothing".to_owned())]);
+        assert_eq!(findings(text), [(4, "test blind asserts nothing".to_owned())]);
     }
 
     #[test]
