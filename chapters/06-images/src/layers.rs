@@ -37,6 +37,13 @@ pub fn is_unpacked(layers: &Path, diff_id: &Digest) -> bool {
         || fs::read(dir.join("boot-id")).is_ok_and(|then| fs::read(BOOT_ID).is_ok_and(|now| now == then))
 }
 
+/// Whether the layer's root is opaque: nothing of the layers below it is to be seen. overlayfs looks
+/// for that mark in every directory but the root of a layer, so whoever stacks the layers does.
+#[must_use]
+pub fn hides_all_below(lower: &Path) -> bool {
+    crate::pack::is_opaque(lower)
+}
+
 /// Unpacks the blob of a layer below `layers`, checks its diff id, and only then gives it its name.
 ///
 /// A layer that is there already is left alone; one from before the last boot is replaced.
@@ -51,6 +58,7 @@ pub fn unpack_into_store(
     options: &UnpackOptions,
 ) -> Result<PathBuf, UnpackError> {
     if !is_unpacked(layers, diff_id) {
+        sweep(layers);
         let tmp = temporary(layers)?;
         let named = unpack_checked(&tmp, diff_id, reader, options)
             .and_then(|_| give_name(layers, &tmp, &layers.join(diff_id.hex())));
@@ -117,6 +125,18 @@ fn temporary(layers: &Path) -> Result<PathBuf, UnpackError> {
     Ok(tmp)
 }
 
+/// Removes what processes that were killed have left: under the caller's lock, nobody else works here.
+fn sweep(layers: &Path) {
+    let ours = format!(".tmp-{}-", std::process::id());
+    for entry in fs::read_dir(layers).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(".tmp-") && !name.starts_with(&ours) {
+            // What stays is tried again next time.
+            let _ = discard(&entry.path());
+        }
+    }
+}
+
 fn make_dir(path: &Path) -> Result<(), UnpackError> {
     DirBuilder::new().mode(0o755).create(path).map_err(store_error("make", path))
 }
@@ -132,3 +152,7 @@ fn store_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Unp
     let path = path.to_owned();
     move |source| UnpackError::Store { what, path, source }
 }
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

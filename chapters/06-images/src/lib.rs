@@ -17,11 +17,12 @@ pub mod spec;
 mod tarfile;
 mod tarwrite;
 mod unpack;
+mod walk;
 
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use digest::{Digest, DigestError, Hashing};
 pub use error::{PackError, UnpackError};
-pub use layers::{is_unpacked, layer_dir, sync_layer, unpack_into_store};
+pub use layers::{hides_all_below, is_unpacked, layer_dir, sync_layer, unpack_into_store};
 pub use layout::{Layout, LayoutError, is_manifest};
 pub use pack::{Compression, PackOptions, Packed, pack_layer};
 pub use reference::{Reference, ReferenceError};

@@ -99,7 +99,7 @@ struct Walk<'a, W: Write> {
 impl<W: Write> Walk<'_, W> {
     /// Everything in `dir`, sorted by bytes, each directory followed by what is in it.
     fn directory(&mut self, dir: &OwnedFd, path: &Path) -> Result<(), PackError> {
-        if is_opaque(dir) {
+        if is_opaque(&PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()))) {
             self.empty_file(&path.join(".wh..wh..opq"))?;
         }
         for name in names(dir).map_err(read_error(path))? {
@@ -250,10 +250,11 @@ fn names(dir: &OwnedFd) -> Result<Vec<OsString>, Errno> {
     Ok(names)
 }
 
-fn is_opaque(dir: &OwnedFd) -> bool {
+/// As the kernel reads it: `y`, for root or under `userxattr` (overlayfs.rst).
+pub(crate) fn is_opaque(dir: &Path) -> bool {
     let says_yes = |key: &str| {
         let mut value = [0_u8; 2];
-        rustix::fs::fgetxattr(dir, key, &mut value[..]).is_ok_and(|n| value[..n] == *b"y")
+        rustix::fs::getxattr(dir, key, &mut value[..]).is_ok_and(|n| value[..n] == *b"y")
     };
     says_yes("trusted.overlay.opaque") || says_yes("user.overlay.opaque")
 }

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use crate::remove::remove_tree;
 use crate::tarfile::Xattrs;
 use crate::unpack::OWNER_XATTR;
+use crate::walk::open_dir_by_hand;
 use crate::{Owners, UnpackError, UnpackOptions};
 
 const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -319,7 +320,12 @@ impl Place {
     }
 
     fn open_dir(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        sys::open_in_root(self.root.as_fd(), path, PATH_ONLY, Mode::empty()).map_err(errno)
+        match sys::open_in_root(self.root.as_fd(), path, PATH_ONLY, Mode::empty()).map_err(errno) {
+            // Older than 5.6 or filtered; or somebody renames directories anywhere on this machine,
+            // and the kernel can't be sure that a `..` stayed inside (openat2(2)).
+            Err(Errno::NOSYS | Errno::AGAIN) => open_dir_by_hand(self.root.as_fd(), path),
+            other => other,
+        }
     }
 
     /// Opens a directory. What is missing of it is made: layers don't always name the parents.
