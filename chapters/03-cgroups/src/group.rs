@@ -1,13 +1,14 @@
 //! One group: a directory in each tree that we may write to.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
-use sys::{Errno, Pid, SysError, mkdir, rmdir, write_fd};
+use rustix::fs::{Access, AtFlags, CWD, OFlags};
+use sys::{Errno, Pid, SysError, mkdir, rmdir};
 
-use crate::CgroupError;
+use crate::members::{is_empty, open, processes_of, tree};
+use crate::{CgroupError, Joiner};
 
 /// The directory above all groups of ours, by which they are known. It holds groups, never processes.
 pub const PARENT: &str = "minidocker";
@@ -131,31 +132,6 @@ impl Group {
     }
 }
 
-/// Open files through which a child enters a group.
-#[derive(Debug, Default)]
-pub struct Joiner {
-    files: Vec<OwnedFd>,
-}
-
-impl Joiner {
-    /// Enters the group: called by the child itself, before it makes its cgroup namespace.
-    ///
-    /// `0` means the writer. v1 takes it in `tasks` within microseconds, for it moves one thread;
-    /// a pid in `cgroup.procs` may move many, and the kernel first waits for an RCU grace period
-    /// (10 to 15 ms). The child is to have one thread.
-    ///
-    /// # Errors
-    /// `EACCES`: the opener had no right to move processes here. `ENODEV`: the group was removed.
-    pub fn join(self) -> Result<(), SysError> {
-        self.files.iter().try_for_each(|file| write_fd(file.as_fd(), "0"))
-    }
-
-    /// The open files: what a child that closes its parent's descriptors must keep.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.files.iter().map(AsFd::as_fd)
-    }
-}
-
 /// The parent of a directory of ours, else an error. Every change asks this first: a damaged
 /// record must not lead us to the groups of others.
 pub(crate) fn ours(dir: &Path) -> Result<&Path, CgroupError> {
@@ -171,11 +147,6 @@ pub(crate) fn ours(dir: &Path) -> Result<&Path, CgroupError> {
 /// v1 alone has `tasks`. A tree of v2 can be told before anything is in it, a faked one too.
 pub(crate) fn is_v1(dir: &Path) -> bool {
     dir.join("tasks").exists()
-}
-
-fn open(path: &Path, how: OFlags) -> Result<OwnedFd, CgroupError> {
-    rustix::fs::open(path, how | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|e| CgroupError::Open { path: path.to_owned(), source: e.into() })
 }
 
 /// Makes one directory; false where we may not.
@@ -231,60 +202,6 @@ fn may_hold_processes(dir: &Path, parent: &Path) -> bool {
     let kind = std::fs::read_to_string(dir.join("cgroup.type")).unwrap_or_default();
     !matches!(allowed, Err(rustix::io::Errno::ACCESS | rustix::io::Errno::ROFS))
         && kind.trim() != "domain invalid"
-}
-
-/// `dir` and every group below it, a group always before those in it. Nothing if it is gone.
-pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, CgroupError> {
-    let mut found = vec![dir.to_owned()];
-    let mut next = 0;
-    while let Some(here) = found.get(next).cloned() {
-        let entries = match std::fs::read_dir(&here) {
-            Ok(entries) => entries,
-            Err(e) if gone(&e) => {
-                found.remove(next);
-                continue;
-            }
-            Err(source) => return Err(CgroupError::Read { path: here, source }),
-        };
-        let below = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
-        found.extend(below.map(|e| e.path()));
-        next += 1;
-    }
-    Ok(found)
-}
-
-/// ENODEV is what an open directory or file of a removed group answers.
-fn gone(e: &std::io::Error) -> bool {
-    e.kind() == std::io::ErrorKind::NotFound || e.raw_os_error() == Some(Errno::ENODEV as i32)
-}
-
-/// Whether no process is in the group or below it. Where v2 counts its members, the count is
-/// asked: a list of processes that all fork and end meanwhile may come out empty.
-pub(crate) fn is_empty(dir: &Path) -> Result<bool, CgroupError> {
-    let path = dir.join("cgroup.events");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.lines().any(|l| l == "populated 0")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            tree(dir)?.iter().try_fold(true, |empty, group| Ok(empty && processes_of(group)?.is_empty()))
-        }
-        Err(e) if gone(&e) => Ok(true),
-        Err(source) => Err(CgroupError::Read { path, source }),
-    }
-}
-
-fn processes_of(dir: &Path) -> Result<Vec<Pid>, CgroupError> {
-    let path = dir.join("cgroup.procs");
-    match std::fs::read_to_string(&path) {
-        // 0 is a process that our pid namespace has no number for.
-        Ok(text) => {
-            let pids = text.lines().filter_map(|l| l.parse().ok()).filter(|p| *p != 0);
-            Ok(pids.map(Pid::from_raw).collect())
-        }
-        Err(e) if gone(&e) => Ok(Vec::new()),
-        // A threaded group has no list of its own: its processes stand in the group above.
-        Err(e) if e.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => Ok(Vec::new()),
-        Err(source) => Err(CgroupError::Read { path, source }),
-    }
 }
 
 fn remove_tree(dir: &Path) -> Result<(), CgroupError> {

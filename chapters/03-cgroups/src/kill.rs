@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use sys::{Errno, write_file};
 
-use crate::group::{is_empty, ours};
+use crate::group::ours;
+use crate::members::is_empty;
 use crate::{CgroupError, Group};
 
 /// How long we wait for processes that are killed to be gone.

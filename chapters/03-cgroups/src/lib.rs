@@ -37,10 +37,12 @@ mod devices;
 mod error;
 mod group;
 mod kill;
+mod members;
 mod mountinfo;
 mod world;
 
 pub use devices::{Access, DOCKER_DEVICES, DeviceKind, DeviceRule, Devices};
 pub use error::CgroupError;
-pub use group::{Group, Joiner, PARENT};
+pub use group::{Group, PARENT};
+pub use members::Joiner;
 pub use world::{Kind, World};
