@@ -53,6 +53,7 @@ impl Found {
             error: &self.state.error,
             started_at: &self.state.started_at,
             finished_at: &self.state.finished_at,
+            notices: &self.state.notices,
         }
     }
 }

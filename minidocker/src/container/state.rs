@@ -48,6 +48,9 @@ pub struct State {
     pub started_at: String,
     /// RFC 3339, UTC; an empty string before the first end.
     pub finished_at: String,
+    /// What of the request this machine could not give, in words, as `inspect` tells it.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// What the container has on the host, in the order in which it was made.
     pub resources: Vec<Resource>,
 }
@@ -72,6 +75,7 @@ impl State {
             error: String::new(),
             started_at: String::new(),
             finished_at: String::new(),
+            notices: Vec::new(),
             resources: Vec::new(),
         }
     }

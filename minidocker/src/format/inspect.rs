@@ -56,6 +56,7 @@ pub fn inspect<'a>(container: &Inspected<'a>) -> impl Serialize + use<'a> {
         mounts: [],
         config: Config { hostname: hostname(request), ..config.clone() },
         network_settings: NetworkSettings::new(request.host_config.network_mode),
+        notices: state.notices,
         ..Container::default()
     }
 }
@@ -102,6 +103,9 @@ struct Container<'a> {
     mounts: [Null; 0],
     config: Config,
     network_settings: NetworkSettings,
+    /// Ours, not Docker's: what of the request the machine could not give.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notices: &'a [String],
 }
 
 #[derive(Serialize, Default)]

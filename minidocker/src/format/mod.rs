@@ -54,6 +54,8 @@ pub struct State<'a> {
     pub started_at: &'a str,
     /// RFC 3339; empty: never.
     pub finished_at: &'a str,
+    /// What of the request the machine could not give.
+    pub notices: &'a [String],
 }
 
 /// The command of a container: entrypoint, then cmd.

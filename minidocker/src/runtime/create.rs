@@ -7,7 +7,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use namespaces::idmap::{Abilities, How, IdMap, Maps, write_maps};
-use sys::{CloneArgs, Cloned, Errno, Pid, SysError};
+use sys::{CloneArgs, CloneFlags, Cloned, Errno, Pid, SysError};
 
 use super::child::Child;
 use super::report::{Failure, Report, read_report};
@@ -39,6 +39,9 @@ pub struct Created {
     /// Its mount namespace. While this is open the mounts stay, so that overlay's sync at their
     /// end happens when the exit was told already.
     pub mount_namespace: Option<OwnedFd>,
+    /// CAP_MKNOD was dropped, because no device list can be set here: a node would be all that
+    /// stands between root in the container and the host's disks.
+    pub without_mknod: bool,
 }
 
 /// Makes the container of `plan` in `bundle` up to the exec fifo. `tell` gets the events of the child.
@@ -49,16 +52,19 @@ pub struct Created {
 /// What is to be told to the user, with the exit code.
 pub fn create(
     bundle: &Path,
-    plan: &Plan,
+    plan: &mut Plan,
     stdio: Stdio,
     ledger: &mut dyn RuntimeLedger,
     tell: &mut dyn FnMut(sys::Event),
 ) -> Result<Created, Failure> {
-    let group = make_group(plan, ledger)?;
+    let mut listed = false;
+    let group = make_group(plan, ledger, &mut listed)?;
+    // In a user namespace mknod(2) of a device gives EPERM anyway.
+    let without_mknod = !listed && !plan.namespaces.contains(CloneFlags::CLONE_NEWUSER) && plan.forbid_mknod();
     let fifo = exec_fifo(bundle).map_err(|e| Failure::of("cannot make the exec fifo", &e))?;
     let (ours, theirs) = reports().map_err(|e| Failure::of("cannot make a socket pair", &e))?;
     let (pid, pidfd) = clone_child(plan, group, stdio, fifo, theirs)?;
-    let mut created = Created { pid, pidfd, reports: ours, console: None, mount_namespace: None };
+    let mut created = Created { pid, pidfd, reports: ours, console: None, mount_namespace: None, without_mknod };
     let prepared = release_child(plan, &mut created, ledger).and_then(|()| await_ready(&mut created, tell));
     match prepared {
         Ok(()) => Ok(created),
@@ -74,7 +80,7 @@ fn enter(step: StepKind) -> Result<(), Failure> {
     fault::enter(step).map_err(Failure::ours)
 }
 
-fn make_group(plan: &Plan, ledger: &mut dyn RuntimeLedger) -> Result<Option<cgroups::Group>, Failure> {
+fn make_group(plan: &Plan, ledger: &mut dyn RuntimeLedger, listed: &mut bool) -> Result<Option<cgroups::Group>, Failure> {
     let Some(path) = &plan.cgroup else { return Ok(None) };
     enter(StepKind::Cgroup)?;
     let name = path.to_string_lossy();
@@ -86,10 +92,8 @@ fn make_group(plan: &Plan, ledger: &mut dyn RuntimeLedger) -> Result<Option<cgro
     }
     ledger.record(Resource::Cgroup { dirs: group.dirs().to_vec() }).map_err(Failure::ours)?;
     let group = group.make().map_err(failed)?;
-    if !plan.device_rules.is_empty()
-        && group.allow_devices(&plan.device_rules).map_err(failed)? != cgroups::Devices::V1List
-    {
-        return Err(Failure::ours("cannot set the device list: this cgroup takes none"));
+    if !plan.device_rules.is_empty() {
+        *listed = group.allow_devices(&plan.device_rules).map_err(failed)? == cgroups::Devices::V1List;
     }
     Ok(Some(group))
 }

@@ -87,6 +87,30 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Takes CAP_MKNOD out of the program's capabilities; false if it wasn't there.
+    pub(super) fn forbid_mknod(&mut self) -> bool {
+        const MKNOD: security::CapSet = security::CapSet::of(&[security::Capability::CAP_MKNOD]);
+        let mut had = false;
+        for step in &mut self.steps {
+            if let Step::Credentials(credentials) = step {
+                let sets = &mut credentials.capabilities;
+                had = sets.bounding.contains(security::Capability::CAP_MKNOD);
+                for set in [
+                    &mut sets.bounding,
+                    &mut sets.effective,
+                    &mut sets.permitted,
+                    &mut sets.inheritable,
+                    &mut sets.ambient,
+                ] {
+                    *set = set.difference(MKNOD);
+                }
+            }
+        }
+        had
+    }
+}
+
 fn steps(spec: &Spec, process: &Process, rootfs: &Path, wanted: CloneFlags) -> Result<Vec<Step>, PlanError> {
     let linux = spec.linux().as_ref().ok_or(PlanError::Missing("linux"))?;
     let user_namespace = wanted.contains(CloneFlags::CLONE_NEWUSER);

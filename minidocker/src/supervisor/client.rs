@@ -72,12 +72,13 @@ pub fn end(container: &Container) -> Result<(), SupervisorError> {
     let socket = control::connect(&container.dir).ok();
     let supervisor =
         socket.as_ref().and_then(control::peer_pid).and_then(|pid| supervisor_of(container, pid));
-    match signal(container, nix::libc::SIGKILL) {
-        // Ended already, or not yet begun: its lock tells when it is over.
-        Ok(()) | Err(SupervisorError::Refused(_) | SupervisorError::Store(_)) => {}
-        Err(e) => return Err(e),
-    }
-    if wait_for_lock(container, supervisor.as_ref(), PATIENCE)? {
+    let answered = match ask(container, Verb::Signal { number: nix::libc::SIGKILL }) {
+        // Refused: it has ended already. Its lock tells when all is cleared.
+        Ok(_) | Err(SupervisorError::Refused(_)) => true,
+        // Stopped, or not yet listening, or about to end.
+        Err(_) => false,
+    };
+    if (answered || supervisor.is_none()) && wait_for_lock(container, supervisor.as_ref(), PATIENCE)? {
         return Ok(());
     }
     if let Some(pidfd) = &supervisor {

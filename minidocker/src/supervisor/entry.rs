@@ -29,6 +29,9 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
+/// What `inspect` says of a root container on a host whose cgroups take no device list.
+const NO_MKNOD: &str = "CAP_MKNOD was dropped: no device list can be set here (cgroup v1 has one; v2 needs an eBPF program)";
+
 struct Supervisor {
     store: Store,
     container: Container,
@@ -107,7 +110,7 @@ impl Supervisor {
 
     fn set_up(&mut self) -> Result<Running, Failure> {
         let ours = |e: SupervisorError| Failure::of(e.to_string(), &e);
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
         let open_stdin = self.request.config.open_stdin;
         let tty = plan.terminal.is_some();
         let log = JsonLog::open(&self.container.dir).map_err(ours)?;
@@ -120,7 +123,7 @@ impl Supervisor {
         };
         let starter = &mut self.starter;
         let mut tell = |event| starter.tell(&Answer::Event(event), None);
-        let mut created = runtime::create(&self.container.dir, &plan, stdio, &mut self.ledger, &mut tell)?;
+        let mut created = runtime::create(&self.container.dir, &mut plan, stdio, &mut self.ledger, &mut tell)?;
         let streams = match (streams, created.console.take()) {
             (_, Some(master)) => Streams::of_terminal(master, open_stdin).map_err(ours)?,
             (Some(streams), None) => streams,
@@ -153,11 +156,12 @@ impl Supervisor {
                 None => break,
             }
         }
-        let pid = created.pid.as_raw();
+        let (pid, without_mknod) = (created.pid.as_raw(), created.without_mknod);
         let running = self.ledger.change(|state| {
             state.status = Status::Running;
             state.pid = pid;
             state.started_at = now();
+            state.notices = without_mknod.then(|| NO_MKNOD.to_owned()).into_iter().collect();
         });
         running.map_err(|e| Failure::of(e.to_string(), &e))
     }
