@@ -48,15 +48,20 @@ impl Overlay {
         })
     }
 
-    /// overlayfs.rst, "Non-standard behavior": layers must not contain one another.
+    /// Layers must not contain one another; only upper and work may lie inside a lower.
     fn overlap(&self) -> Option<OverlayError> {
         let real: Vec<(Part, PathBuf)> =
             self.parts().filter_map(|(part, path)| Some((part, path.canonicalize().ok()?))).collect();
         let pairs = real.iter().enumerate().flat_map(|(n, outer)| {
             real.iter().enumerate().filter(move |(m, _)| *m != n).map(move |(_, inner)| (outer, inner))
         });
-        pairs.into_iter().find(|((_, outer), (_, inner))| inner.starts_with(outer)).map(|(outer, inner)| {
-            OverlayError::Overlap { first: outer.0, second: inner.0, path: inner.1.clone() }
+        let mut bad = pairs.into_iter().filter(|((outer, at), (inner, inside))| {
+            inside.starts_with(at) && (*outer != Part::Lowerdir || *inner == Part::Lowerdir)
+        });
+        bad.next().map(|(outer, inner)| OverlayError::Overlap {
+            first: outer.0,
+            second: inner.0,
+            path: inner.1.clone(),
         })
     }
 

@@ -51,8 +51,8 @@ pub enum OverlayError {
     /// There is nothing below.
     #[error("an overlay needs at least one lowerdir")]
     NoLower,
-    /// One directory has two tasks, or lies inside another one.
-    #[error("the {second} {} of the overlay lies in a {first} of it", path.display())]
+    /// One directory has two tasks, or one of them lies inside another.
+    #[error("the {second} {} of the overlay is, or lies inside, its {first}", path.display())]
     Overlap {
         /// The outer one of the two.
         first: Part,
@@ -91,8 +91,8 @@ pub enum OverlayError {
         /// Why the other way failed too.
         source: SysError,
     },
-    /// What a crash left in workdir could not be removed.
-    #[error("remove {}, left by a crash: {source}", path.display())]
+    /// The mark of an earlier volatile mount could not be removed.
+    #[error("remove {}, the mark of a volatile mount: {source}", path.display())]
     Leftover {
         /// The directory.
         path: PathBuf,

@@ -35,7 +35,8 @@ pub struct Overlay {
 impl Overlay {
     /// Mounts it on `target`, a directory, in the mount namespace of this process.
     ///
-    /// What an earlier volatile mount left in workdir is removed first, see `forget_volatile`.
+    /// The mark that an earlier volatile mount left in workdir is removed first: it says that upper
+    /// may lack what was not synced before a power failure, and would forbid this mount.
     ///
     /// # Errors
     /// [`OverlayError`] with the reason as far as it can be found.
@@ -66,19 +67,19 @@ impl Overlay {
         Ok(sys::move_mount(mount.as_fd(), here.as_fd())?)
     }
 
-    /// Makes the mount without a place: `lowerdir+` takes one layer a call, without escapes, so
-    /// the number of layers has no limit but overlay's own (500). Linux 6.8.
+    /// Makes the mount without a place: `lowerdir+` takes one layer a call, so the number of layers
+    /// has no limit but overlay's own (500). Linux 6.8. It is the one path without escapes here.
     pub(crate) fn detached(&self) -> Result<OwnedFd, SysError> {
         let fs = sys::fsopen("overlay")?;
         // What mountinfo shows as the source; mount(2) has an argument for it.
         sys::fsconfig_set(fs.as_fd(), "source", Some("overlay".as_ref()))?;
         match self.lower.as_slice() {
-            // The old key, which kernels before 6.8 know too, is escaped as in mount(2).
+            // The old key, which kernels before 6.8 know too.
             [lower] => sys::fsconfig_set(fs.as_fd(), "lowerdir", Some(&escaped(lower)))?,
             many => many.iter().try_for_each(|l| sys::fsconfig_set(fs.as_fd(), "lowerdir+", Some(l)))?,
         }
-        sys::fsconfig_set(fs.as_fd(), "upperdir", Some(&self.upper))?;
-        sys::fsconfig_set(fs.as_fd(), "workdir", Some(&self.work))?;
+        sys::fsconfig_set(fs.as_fd(), "upperdir", Some(&escaped(&self.upper)))?;
+        sys::fsconfig_set(fs.as_fd(), "workdir", Some(&escaped(&self.work)))?;
         for (key, value) in self.switches() {
             sys::fsconfig_set(fs.as_fd(), key, value.map(Path::new))?;
         }
@@ -88,14 +89,14 @@ impl Overlay {
 
     /// Removes `work/work/incompat/volatile`.
     ///
-    /// A volatile mount makes this directory and takes it away at its end. Where it still lies,
-    /// the process was killed or the machine lost power, and the kernel refuses the next mount:
-    /// upper may lack what was never synced. Who mounts such an upper again wants what is left
-    /// of it. After a killed process that is everything, for its pages live in the kernel; after
-    /// a power failure nobody can tell, and the owner said `volatile`, that is, "I can lose it".
+    /// A volatile mount makes this directory and never takes it away, not at its end either. While
+    /// it lies there the kernel refuses the next mount: upper may lack what was never synced
+    /// (overlayfs.rst, "Volatile mount"). Who mounts such an upper again wants what is left of it.
+    /// After an end, or a killed process, that is everything, for its pages live in the kernel;
+    /// after a power failure nobody can tell, and the owner said `volatile`: "I can lose it".
     fn forget_volatile(&self) -> Result<(), OverlayError> {
         let path = self.work.join("work/incompat/volatile");
-        match std::fs::remove_dir(&path) {
+        match std::fs::remove_dir_all(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound || e.kind() == ErrorKind::NotADirectory => Ok(()),
             // The directories above it have mode 0: who can't pass them can't mount either,
             // and the mount has the better message.
