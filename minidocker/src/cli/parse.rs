@@ -24,21 +24,32 @@ pub(super) enum Asked<V> {
 /// # Errors
 /// Docker's words for what is wrong.
 pub(super) fn parse<V: Verb>(path: &str, words: Vec<OsString>) -> Result<Asked<V>, Refused> {
-    let mut command = command::<V>();
-    let wrong = |error: &clap::Error, command: &Command| {
-        refusal::translated(error, command, &words, path, V::usage(path))
-    };
-    let mut matches = match command.try_get_matches_from_mut(&words) {
-        Ok(matches) => matches,
-        Err(error) => return Err(wrong(&error, &command)),
-    };
+    // The flags that aren't built are nine of ten: their parser is made only where one may be meant.
+    let mut command = built::<V>();
+    if let Ok(matches) = command.try_get_matches_from_mut(&words) {
+        return asked(path, &words, &command, matches);
+    }
+    let mut command = with_not_yet::<V>();
+    match command.try_get_matches_from_mut(&words) {
+        Ok(matches) => asked(path, &words, &command, matches),
+        Err(error) => Err(refusal::translated(&error, &command, &words, path, V::usage(path))),
+    }
+}
+
+fn asked<V: Verb>(
+    path: &str,
+    words: &[OsString],
+    command: &Command,
+    mut matches: ArgMatches,
+) -> Result<Asked<V>, Refused> {
     if matches.get_flag(HELP) {
-        return Ok(Asked::Help(help::of::<V>(path, &command)));
+        return Ok(Asked::Help(help::of::<V>(path, command)));
     }
     if let Some(flag) = not_yet::<V>(&matches) {
         return Err(Refused::not_yet(format!("{path} --{flag}").trim_start()));
     }
-    let verb = V::from_arg_matches_mut(&mut matches).map_err(|error| wrong(&error, &command))?;
+    let verb = V::from_arg_matches_mut(&mut matches)
+        .map_err(|error| refusal::translated(&error, command, words, path, V::usage(path)))?;
     match (V::ARITY, verb.words()) {
         (Arity::Some, 0) => Err(refusal::too_few(path, V::usage(path))),
         (Arity::None, 1..) => Err(refusal::too_many(path, V::usage(path))),
@@ -48,20 +59,23 @@ pub(super) fn parse<V: Verb>(path: &str, words: Vec<OsString>) -> Result<Asked<V
 
 const HELP: &str = "help";
 
-/// The parser of one command, with the flags that aren't built.
-pub(super) fn command<V: Verb>() -> Command {
+/// The parser of one command, as far as it is built.
+fn built<V: Verb>() -> Command {
     let command = Command::new("minidocker")
         .no_binary_name(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
         .args_override_self(true);
-    let mut command = V::augment_args(command).args(hidden(V::NOT_YET));
     let mut help = Arg::new(HELP).long(HELP).action(ArgAction::SetTrue).help("Print usage");
-    if !command.get_arguments().any(|arg| arg.get_short() == Some('h')) {
+    if !names(V::NOT_YET).any(|(short, ..)| short == Some('h')) {
         help = help.short('h');
     }
-    command = command.arg(help);
-    command.mut_args(as_docker)
+    V::augment_args(command).arg(help).mut_args(as_docker)
+}
+
+/// The parser of one command, with the flags that aren't built.
+pub(super) fn with_not_yet<V: Verb>() -> Command {
+    built::<V>().args(hidden(V::NOT_YET).map(as_docker))
 }
 
 /// The flags of `NOT_YET`.
@@ -89,9 +103,11 @@ fn names(list: &'static str) -> impl Iterator<Item = (Option<char>, &'static str
 
 /// The first flag typed that isn't built.
 fn not_yet<V: Verb>(matches: &ArgMatches) -> Option<&'static str> {
+    // Asking for an id that the parser doesn't have is an error of its own.
+    let known = |long: &&str| matches.try_contains_id(long).is_ok();
     let typed = |long: &&str| matches.value_source(long) == Some(ValueSource::CommandLine);
     let first = |long: &&str| matches.index_of(long);
-    names(V::NOT_YET).map(|(_, long, _)| long).filter(typed).min_by_key(first)
+    names(V::NOT_YET).map(|(_, long, _)| long).filter(known).filter(typed).min_by_key(first)
 }
 
 fn as_docker(arg: Arg) -> Arg {
