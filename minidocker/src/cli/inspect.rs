@@ -76,17 +76,23 @@ fn view<'a>(one: &'a Found, lowers: &'a [PathBuf]) -> Inspected<'a> {
 fn one(store: &Store, name: &str) -> anyhow::Result<(Found, Vec<PathBuf>)> {
     let container = container::find(store, name)?;
     container::recover(store, &container)?;
-    let lowers = lowers(&container)?;
-    Ok((Found::read(store, container)?, lowers))
+    let spec = spec(&container)?;
+    let mut found = Found::read(store, container)?;
+    // With the host's network it is the host's name of that time, which no request says.
+    found.config.hostname = spec.hostname().clone().unwrap_or_default();
+    Ok((found, lowers(&spec)?))
 }
 
-/// The layers, as config.json tells them to the runtime.
-fn lowers(container: &Container) -> anyhow::Result<Vec<PathBuf>> {
+/// What the runtime was told.
+fn spec(container: &Container) -> anyhow::Result<Spec> {
     let path = container.dir.join("config.json");
     let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    let spec: Spec =
-        serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
-    let annotation = spec.annotations().as_ref().and_then(|a| a.get(OVERLAY_ANNOTATION).cloned());
-    let overlay = annotation.map(|text| serde_json::from_str::<OverlayAnnotation>(&text)).transpose()?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// The layers.
+fn lowers(spec: &Spec) -> anyhow::Result<Vec<PathBuf>> {
+    let annotation = spec.annotations().as_ref().and_then(|a| a.get(OVERLAY_ANNOTATION));
+    let overlay = annotation.map(|text| serde_json::from_str::<OverlayAnnotation>(text)).transpose()?;
     Ok(overlay.map(|overlay| overlay.lower).unwrap_or_default())
 }

@@ -110,18 +110,17 @@ fn thermal_throttle() -> Vec<PathBuf> {
 /// The files of the bundle besides its records.
 fn files(request: &Request, facts: &Facts, config: &str) -> anyhow::Result<Vec<File>> {
     let network = request.host_config.network_mode;
-    let host = |path: &str| match (network, std::fs::read_to_string(path)) {
-        (NetworkMode::Host, Ok(text)) => Ok(Some(text)),
-        (NetworkMode::Host, Err(e)) if e.kind() != ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("read {path}"))
-        }
-        _ => Ok(None),
+    let host = |path: &str| match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("read {path}")),
     };
+    let hosts = if network == NetworkMode::Host { host("/etc/hosts")? } else { None };
     let hostname = spec::hostname(request, facts);
     Ok(vec![
         File { name: "config.json", text: config.to_owned() },
         File { name: "hostname", text: spec::etc::hostname(&hostname) },
-        File { name: "hosts", text: spec::etc::hosts(network, host("/etc/hosts")?.as_deref()) },
+        File { name: "hosts", text: spec::etc::hosts(network, hosts.as_deref()) },
         File {
             name: "resolv.conf",
             text: spec::etc::resolv_conf(network, host("/etc/resolv.conf")?.as_deref()),

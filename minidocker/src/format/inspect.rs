@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{State, Status};
-use crate::spec::{Config, NetworkMode, Request};
+use crate::spec::{Config, Request};
 use host::HostConfig;
 use network::NetworkSettings;
 
@@ -21,7 +21,7 @@ use network::NetworkSettings;
 pub struct Inspected<'a> {
     /// What was asked.
     pub request: &'a Request,
-    /// Its configuration with the image's defaults ([`crate::spec::merged`]).
+    /// Its configuration with the image's defaults ([`crate::spec::merged`]) and its host name.
     pub config: &'a Config,
     /// Where it stands.
     pub state: State<'a>,
@@ -54,19 +54,10 @@ pub fn inspect<'a>(container: &Inspected<'a>) -> impl Serialize + use<'a> {
         host_config: HostConfig::from(&request.host_config),
         graph_driver: GraphDriver::new(bundle, lowers, &request.id),
         mounts: [],
-        config: Config { hostname: hostname(request), ..config.clone() },
+        config: config.clone(),
         network_settings: NetworkSettings::new(request.host_config.network_mode),
         notices: state.notices,
         ..Container::default()
-    }
-}
-
-/// As it is in the container; with the host's network it is the host's, which the record leaves open.
-fn hostname(request: &Request) -> String {
-    let asked = &request.config.hostname;
-    match request.host_config.network_mode {
-        NetworkMode::None if asked.is_empty() => request.short_id().to_owned(),
-        _ => asked.clone(),
     }
 }
 

@@ -107,6 +107,7 @@ fn ps_prints_dockers_table() {
 fn inspect_prints_dockers_fields_in_dockers_order() {
     let mut config = config("hostbox", &["sh", "-c", "true"]);
     config.env = vec!["A=<&>".to_owned()];
+    config.hostname = "0123456789ab".to_owned();
     let request = Request {
         version: 1,
         id: "0123456789abcdef".repeat(4),
