@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Where store, bundle and docker's data lie. A plain user gets /dev/shm.
     #[arg(long, value_enum, default_value_t = Store::Tmpfs)]
     store: Store,
+    /// Measure this binary instead of a fresh release build.
+    #[arg(long)]
+    binary: Option<PathBuf>,
     /// Already in a mount namespace of its own.
     #[arg(long, hide = true)]
     inside: bool,
@@ -55,7 +58,9 @@ pub(super) fn bench(options: &Options) -> Result<bool> {
         return Err(error).context("start unshare");
     }
     let workspace = Workspace::read()?;
-    workspace.cargo(&["build", "--release"])?;
+    if options.binary.is_none() {
+        workspace.cargo(&["build", "--release"])?;
+    }
     let folder = tempfile::Builder::new().prefix("minidocker-bench-").tempdir_in(if is_root {
         "/var/tmp"
     } else {
@@ -94,7 +99,8 @@ fn mount(store: Store, at: &Path) -> Result<()> {
 fn measure(options: &Options, workspace: &Workspace, folder: &Path, is_root: bool) -> Result<bool> {
     fs::create_dir(folder)?;
     let store = folder.join("store");
-    let binary = workspace.target.join("release/minidocker");
+    let built = || workspace.target.join("release/minidocker");
+    let binary = options.binary.clone().unwrap_or_else(built);
     let mut all = vec![minidocker(binary, store.clone())];
     all[0].once(0).context("the first run, which assembles hostbox")?;
     let mut missing = Vec::new();
