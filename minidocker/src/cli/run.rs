@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use jiff::Timestamp;
 
 use super::launch::{self, Base};
+use super::told::Told;
 use super::verb::{Arity, Verb};
 use super::{Refused, refusal};
 use crate::spec::{self, Config, HostConfig, NetworkMode, Request};
@@ -112,6 +113,8 @@ fn run(args: &Run) -> anyhow::Result<u8> {
     let new = launch::create(&store, &base, request)?;
     let attach = Attach { stdin: args.interactive, stdout: true, stderr: !args.tty, events: false };
     let session = supervisor::spawn(&store, new, attach)?;
+    // While the supervisor works: what a dead one left. It is no failure of this container.
+    container::recover_all(&store).into_iter().for_each(Told::note);
     match supervisor::carry(session, Foreground { tty: args.tty }, Box::new(drop)) {
         Ok(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(SupervisorError::Failed(failure)) => Err(failure.into()),
