@@ -9,19 +9,17 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::ErrorKind;
+use std::fs::{File, Permissions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use sys::{Errno, SysError};
 
 use crate::Root;
-use crate::closure::{Needs, Refusal, needs};
-use crate::root::{failed, fd_path};
-use crate::tree::Tree;
+use crate::closure::{Refusal, needs};
+use crate::root::{Named, fd_path};
 
 /// A file of the host that was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,35 +54,13 @@ pub struct Report {
     pub bytes: u64,
 }
 
-/// Why there is no new root.
-#[derive(Debug, thiserror::Error)]
-pub enum AssembleError {
-    /// A call on the new root failed.
-    #[error("{path}: {cause}")]
-    Target {
-        /// The path inside the new root.
-        path: PathBuf,
-        /// The call.
-        cause: SysError,
-    },
-    /// The new root can't take more: its disk is full, or it is read-only.
-    #[error("write {path}: {cause}")]
-    Write {
-        /// The path inside the new root.
-        path: PathBuf,
-        /// Why.
-        cause: std::io::Error,
-    },
-}
-
 /// Looks for an executable regular file `name` in `dirs`, in their order, in the tree `host_root`.
 #[must_use]
 pub fn find_program(host_root: &Path, name: &OsStr, dirs: &[&Path]) -> Option<PathBuf> {
-    let tree = Tree::new(host_root);
+    let tree = Root::open(host_root).ok()?;
     dirs.iter().map(|dir| dir.join(name)).find(|path| {
-        let real = tree.resolve(path).map(|found| tree.on_host(&found.real));
-        let meta = real.and_then(std::fs::metadata);
-        meta.is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+        let meta = tree.follow(path).map(|found| std::fs::metadata(fd_path(found.fd.as_fd())));
+        meta.is_ok_and(|m| m.is_ok_and(|m| m.is_file() && m.mode() & 0o111 != 0))
     })
 }
 
@@ -94,17 +70,18 @@ pub fn find_program(host_root: &Path, name: &OsStr, dirs: &[&Path]) -> Option<Pa
 /// source without set-uid, set-gid and sticky bits, directories 0755, and all belong to us.
 ///
 /// # Errors
-/// [`AssembleError`], when `into` can't be written.
+/// Calls on `into`: `EEXIST` for what is there already, `ENOSPC`, `EROFS`, `EACCES`. The new root is
+/// then incomplete.
 pub fn assemble(
     host_root: &Path,
     programs: &[PathBuf],
     into: &Path,
     limit_bytes: u64,
-) -> Result<Report, AssembleError> {
-    let mut work = Work::new(host_root, into, limit_bytes)?;
+) -> Result<Report, SysError> {
+    let (tree, into) = (Root::open(host_root)?, Root::open(into)?);
+    let mut work = Work { tree, into, limit_bytes, there: HashSet::new(), report: Report::default() };
     for program in programs {
-        let added = needs(&work.tree, program).map_err(Failed::Program).and_then(|n| work.add(&n));
-        match added {
+        match needs(&work.tree, program).map_err(Failed::Program).and_then(|n| work.add(&n)) {
             Ok(()) => {}
             Err(Failed::Program(why)) => work.report.refused.push(Refused { program: program.clone(), why }),
             Err(Failed::All(e)) => return Err(e),
@@ -116,170 +93,133 @@ pub fn assemble(
 /// A failure that ends one program, or all.
 enum Failed {
     Program(Refusal),
-    All(AssembleError),
+    All(SysError),
+}
+
+impl From<SysError> for Failed {
+    fn from(e: SysError) -> Self {
+        Self::All(e)
+    }
 }
 
 struct Work {
-    tree: Tree,
+    tree: Root,
     into: Root,
     limit_bytes: u64,
-    dirs: HashSet<PathBuf>,
-    files: HashSet<PathBuf>,
-    links: HashSet<PathBuf>,
+    /// The files, links and directories that we have made.
+    there: HashSet<PathBuf>,
     report: Report,
 }
 
 impl Work {
-    fn new(host_root: &Path, into: &Path, limit_bytes: u64) -> Result<Self, AssembleError> {
-        let open = |cause| AssembleError::Target { path: into.to_owned(), cause };
-        Ok(Self {
-            tree: Tree::new(host_root),
-            into: Root::open(into).map_err(open)?,
-            limit_bytes,
-            dirs: HashSet::new(),
-            files: HashSet::new(),
-            links: HashSet::new(),
-            report: Report::default(),
-        })
-    }
-
-    fn add(&mut self, needs: &Needs) -> Result<(), Failed> {
-        let gone = |path: &Path, cause| Failed::Program(Refusal::Unreadable { path: path.to_owned(), cause });
-        let mut new = Vec::new();
-        let (mut links, mut detours) = (Vec::new(), Vec::new());
-        let mut new_bytes = 0;
-        for path in &needs.paths {
-            let found = self.tree.resolve(path).map_err(|e| gone(path, e))?;
+    fn add(&mut self, needs: &[PathBuf]) -> Result<(), Failed> {
+        let (mut new, mut links, mut detours, mut new_bytes) = (vec![], vec![], vec![], 0);
+        for path in needs {
+            let gone = |cause| Failed::Program(Refusal::Unreadable { path: path.clone(), cause });
+            let (file, found) = self.tree.open_file(path).map_err(gone)?;
             links.extend(found.links);
             detours.extend(found.detours);
-            if self.files.contains(&found.real) || new.iter().any(|(real, _)| *real == found.real) {
-                continue;
+            if !self.there.contains(&found.real) && !new.iter().any(|(real, _)| *real == found.real) {
+                new_bytes += file.metadata().map_or(0, |m| m.len());
+                new.push((found.real, file));
             }
-            let file = self.tree.open(&found.real).map_err(|e| gone(path, e))?;
-            new_bytes += file.metadata().map_err(|e| gone(path, e))?.len();
-            new.push((found.real, file));
         }
         let left_bytes = self.limit_bytes.saturating_sub(self.report.bytes);
         if new_bytes > left_bytes {
             return Err(Failed::Program(Refusal::TooLarge { new_bytes, left_bytes }));
         }
-        for (real, file) in new {
-            self.copy(&real, file)?;
-        }
-        for (path, text) in links {
-            self.link(&path, &text)?;
-        }
-        for dir in detours {
-            self.dir(&dir)?;
-        }
-        Ok(())
+        new.into_iter().try_for_each(|(real, file)| self.copy(&real, file))?;
+        links.iter().try_for_each(|(path, text)| self.link(path, text))?;
+        detours.iter().try_for_each(|dir| self.dir(dir).map(drop))
     }
 
     fn copy(&mut self, real: &Path, mut from: File) -> Result<(), Failed> {
-        let changed = || Failed::Program(Refusal::Changed { path: real.to_owned() });
+        let changed = || Failed::Program(Refusal::Changed(real.to_owned()));
         let meta = from.metadata().map_err(|_| changed())?;
         let (parent, name) = self.parent(real)?;
         let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&parent, name, how, Mode::from_raw_mode(0o700))
-            .map_err(|e| target(real, failed("openat", format!("{name:?}, O_CREAT|O_EXCL"), e)))?;
+            .named("openat", format_args!("{real:?}, O_CREAT|O_EXCL"))?;
         let mut to = File::from(fd);
-        // From here on it must be whole, or gone again.
-        let copied = rewind(&mut from).and_then(|()| std::io::copy(&mut from, &mut to));
-        let mode = std::fs::Permissions::from_mode(meta.mode() & 0o777);
-        match copied.and_then(|n| to.set_permissions(mode).map(|()| n)) {
-            Ok(n) if n == meta.len() => {}
-            other => {
-                // Best effort: the directory is the caller's, who throws it away on an error.
-                let _ = rustix::fs::unlinkat(&parent, name, rustix::fs::AtFlags::empty());
-                return Err(match other {
-                    Err(cause) if is_ours(&cause) => {
-                        Failed::All(AssembleError::Write { path: real.to_owned(), cause })
-                    }
-                    _ => changed(),
-                });
-            }
+        let copied = std::io::copy(&mut from, &mut to)
+            .and_then(|n| to.set_permissions(Permissions::from_mode(meta.mode() & 0o777)).map(|()| n));
+        if !copied.as_ref().is_ok_and(|n| *n == meta.len()) {
+            // Best effort: the directory is the caller's, who throws it away on an error.
+            let _ = rustix::fs::unlinkat(&parent, name, AtFlags::empty());
+            let cause = copied.named("copy_file_range", format_args!("{real:?}")).err();
+            return Err(cause.filter(is_ours).map_or_else(changed, Failed::All));
         }
-        self.files.insert(real.to_owned());
+        self.there.insert(real.to_owned());
         self.report.bytes += meta.len();
-        self.report.sources.push(Source {
-            path: real.to_owned(),
-            size_bytes: meta.len(),
-            mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
-        });
+        let mtime_ns = meta.mtime() * 1_000_000_000 + meta.mtime_nsec();
+        self.report.sources.push(Source { path: real.to_owned(), size_bytes: meta.len(), mtime_ns });
         Ok(())
     }
 
     fn link(&mut self, path: &Path, text: &Path) -> Result<(), Failed> {
-        if !self.links.insert(path.to_owned()) {
-            return Ok(());
+        if self.there.insert(path.to_owned()) {
+            let (parent, name) = self.parent(path)?;
+            rustix::fs::symlinkat(text, &parent, name)
+                .named("symlinkat", format_args!("{text:?}, {path:?}"))?;
+            self.report.links.push(path.to_owned());
         }
-        let (parent, name) = self.parent(path)?;
-        rustix::fs::symlinkat(text, &parent, name)
-            .map_err(|e| target(path, failed("symlinkat", format!("{text:?}, {name:?}"), e)))?;
-        self.report.links.push(path.to_owned());
         Ok(())
     }
 
-    /// The directory above a path without links, and the name in it.
+    /// The directory above a file or link, and the name in it.
     fn parent<'p>(&mut self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), Failed> {
-        match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => Ok((self.dir(parent)?, name)),
-            _ => Err(target(path, SysError::new("openat", format!("{path:?}, O_CREAT"), Errno::EISDIR))),
-        }
+        let dir = self.dir(path.parent().unwrap_or(Path::new("/")))?;
+        Ok((dir, path.file_name().unwrap_or_default()))
     }
 
     /// A directory, made where it is missing.
     fn dir(&mut self, path: &Path) -> Result<OwnedFd, Failed> {
-        let above: Vec<&Path> = path.ancestors().collect();
-        for dir in above.into_iter().rev().skip(1) {
-            if self.dirs.insert(dir.to_owned()) {
-                let made = self.into.make_dir_all(dir, 0o755).map_err(|e| target(dir, e))?;
-                // The umask took bits away, and the process has only one umask.
-                rustix::fs::chmod(fd_path(made.as_fd()), Mode::from_raw_mode(0o755))
-                    .map_err(|e| target(dir, failed("chmod", format!("{dir:?}, 0755"), e)))?;
-            }
+        if let Some(parent) = path.parent().filter(|_| !self.there.contains(path)) {
+            self.dir(parent)?;
         }
-        self.into.make_dir_all(path, 0o755).map_err(|e| target(path, e))
+        let dir = self.into.make_dir_all(path, 0o755)?;
+        if self.there.insert(path.to_owned()) && path.parent().is_some() {
+            // The umask took bits away, and the process has only one umask.
+            rustix::fs::chmod(fd_path(dir.as_fd()), Mode::from_raw_mode(0o755))
+                .named("chmod", format_args!("{path:?}, 0755"))?;
+        }
+        Ok(dir)
     }
 }
 
-fn target(path: &Path, cause: SysError) -> Failed {
-    Failed::All(AssembleError::Target { path: path.to_owned(), cause })
-}
-
 /// Whether a failed copy is the fault of the side that is written.
-fn is_ours(e: &std::io::Error) -> bool {
-    use ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge)
-}
-
-fn rewind(file: &mut File) -> Result<(), std::io::Error> {
-    use std::io::Seek;
-    file.rewind()
+fn is_ours(cause: &SysError) -> bool {
+    matches!(cause.errno(), Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS | Errno::EFBIG)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn work(host: &Path, into: &Path) -> Work {
+        let (tree, into) = (Root::open(host).unwrap(), Root::open(into).unwrap());
+        Work { tree, into, limit_bytes: 1 << 20, there: HashSet::new(), report: Report::default() }
+    }
+
     #[test]
     fn a_program_that_vanishes_before_it_is_copied_is_named() {
         let (host, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut work = Work::new(host.path(), into.path(), 1 << 20).unwrap();
-        let needs = Needs { paths: vec!["/gone".into()] };
-        let Err(Failed::Program(Refusal::Unreadable { path, cause })) = work.add(&needs) else { panic!() };
-        assert_eq!((path.as_path(), cause.kind()), (Path::new("/gone"), ErrorKind::NotFound));
+        let mut work = work(host.path(), into.path());
+        let Err(Failed::Program(Refusal::Unreadable { path, cause })) = work.add(&["/gone".into()]) else {
+            panic!()
+        };
+        assert_eq!((path.as_path(), cause.errno()), (Path::new("/gone"), Errno::ENOENT));
     }
 
     #[test]
     fn a_file_that_has_another_size_than_it_said_is_refused_and_leaves_nothing() {
         let into = tempfile::tempdir().unwrap();
-        let mut work = Work::new(Path::new("/"), into.path(), 1 << 20).unwrap();
+        let mut work = work(Path::new("/"), into.path());
         // It says 0 bytes and has more, as a file that grows while it is read.
         let growing = File::open("/proc/version").unwrap();
         let result = work.copy(Path::new("/bin/p"), growing);
         assert!(
-            matches!(result, Err(Failed::Program(Refusal::Changed { path })) if path == Path::new("/bin/p"))
+            matches!(result, Err(Failed::Program(Refusal::Changed(path))) if path == Path::new("/bin/p"))
         );
         assert!(!into.path().join("bin/p").exists());
         assert!(work.report.sources.is_empty());

@@ -3,9 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use sys::SysError;
+
+use crate::Root;
 use crate::elf::{Elf, ElfError, Linkage};
 use crate::search::{Loader, MissingLibrary, Object};
-use crate::tree::Tree;
 
 /// Why a program can't be taken along.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +18,7 @@ pub enum Refusal {
         /// The file.
         path: PathBuf,
         /// Mostly ENOENT or EACCES.
-        cause: std::io::Error,
+        cause: SysError,
     },
     /// A script, or no ELF file at all.
     #[error(transparent)]
@@ -36,11 +38,8 @@ pub enum Refusal {
     #[error(transparent)]
     Library(#[from] MissingLibrary),
     /// A file was replaced, cut or removed while it was copied.
-    #[error("{} changed while it was read", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("{} changed while it was read", .0.display())]
+    Changed(PathBuf),
     /// It doesn't fit.
     #[error("needs {new_bytes} bytes more, and {left_bytes} are left")]
     TooLarge {
@@ -51,29 +50,24 @@ pub enum Refusal {
     },
 }
 
-/// What a program needs.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// The paths at which kernel and loader look: the program, its interpreter, its libraries, and
-    /// the loader's configuration where a library is found by that alone. Links are not resolved.
-    pub paths: Vec<PathBuf>,
-}
-
 /// Libraries that glibc opens by itself when users or hosts are looked up (nsswitch.conf(5)).
 /// Since 2.34 it has both built in, and these files are empty or missing.
 const NSS: [&str; 2] = ["libnss_files.so.2", "libnss_dns.so.2"];
 
-/// Finds what `program` needs in the tree `host_root`.
+/// Finds what `program` needs in the tree `host_root`: the paths at which kernel and loader look for
+/// the program, its interpreter, its libraries, and the loader's configuration where a library is
+/// found by that alone. Links are not resolved.
 ///
 /// # Errors
 /// [`Refusal`].
-pub fn needs_of(host_root: &Path, program: &Path) -> Result<Needs, Refusal> {
-    needs(&Tree::new(host_root), program)
+pub fn needs_of(host_root: &Path, program: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let open = |cause| Refusal::Unreadable { path: host_root.to_owned(), cause };
+    needs(&Root::open(host_root).map_err(open)?, program)
 }
 
-pub(crate) fn needs(tree: &Tree, program: &Path) -> Result<Needs, Refusal> {
+pub(crate) fn needs(tree: &Root, program: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let (real, elf) = read(tree, program)?;
-    let mut needs = Needs { paths: vec![program.to_owned()] };
+    let mut needs = vec![program.to_owned()];
     let interpreter = match (elf.linkage, &elf.interpreter) {
         (Linkage::Dynamic, Some(interpreter)) => interpreter.clone(),
         (Linkage::Static | Linkage::StaticPie, _) => return Ok(needs),
@@ -82,34 +76,27 @@ pub(crate) fn needs(tree: &Tree, program: &Path) -> Result<Needs, Refusal> {
     let (loader_real, loader_elf) = read(tree, &interpreter)
         .map_err(|why| Refusal::Interpreter { path: interpreter.clone(), why: why.to_string() })?;
     if loader_elf.abi != elf.abi {
-        let why = "for another machine".to_owned();
-        return Err(Refusal::Interpreter { path: interpreter, why });
+        return Err(Refusal::Interpreter { path: interpreter, why: "for another machine".to_owned() });
     }
-    needs.paths.push(interpreter.clone());
+    needs.push(interpreter.clone());
     let loader = Loader::new(tree, &interpreter, &loader_real, elf.abi);
     let origin = real.parent().unwrap_or(Path::new("/")).to_owned();
-    let program = Object { path: program.to_owned(), elf, origin, needed_by: None };
+    let program = Object { path: program.to_owned(), elf, origin, needed_by: None, by_config: false };
     // The loader is in memory already, and libc needs it by its soname.
     let mut names: Vec<OsString> = loader_elf.soname.into_iter().collect();
     names.extend(interpreter.file_name().map(OsStr::to_owned));
-    libraries(&loader, program, names, &mut needs)?;
+    needs.extend(libraries(&loader, program, names)?);
     Ok(needs)
 }
 
 /// Goes through the libraries as the loader does: breadth first, a name that is there once counts
 /// for all who need it (so the order decides whose RUNPATH finds it).
-fn libraries(
-    loader: &Loader,
-    program: Object,
-    mut names: Vec<OsString>,
-    needs: &mut Needs,
-) -> Result<(), Refusal> {
+fn libraries(loader: &Loader, program: Object, mut names: Vec<OsString>) -> Result<Vec<PathBuf>, Refusal> {
+    let mut needs = Vec::new();
     let mut objects = vec![program];
-    let mut by_config = false;
     let mut at = 0;
     while at < objects.len() {
-        let mut wanted: Vec<(OsString, bool)> =
-            objects[at].elf.needed.iter().map(|name| (name.clone(), true)).collect();
+        let mut wanted: Vec<_> = objects[at].elf.needed.iter().map(|name| (name.clone(), true)).collect();
         if objects[at].elf.soname.as_deref() == Some(OsStr::new("libc.so.6")) {
             wanted.extend(NSS.iter().map(|name| (OsString::from(name), false)));
         }
@@ -117,30 +104,28 @@ fn libraries(
             if names.contains(&name) || loader.is_own(&name) {
                 continue;
             }
-            let hit = match loader.find(&objects, at, &name) {
+            let object = match loader.find(&objects, at, &name) {
                 Err(_) if !is_needed => continue,
                 other => other?,
             };
-            needs.paths.push(hit.object.path.clone());
-            if hit.by_config {
-                by_config = true;
-                needs.paths.extend(loader.variants(&name).into_iter().filter(|p| *p != hit.object.path));
+            needs.push(object.path.clone());
+            if object.by_config {
+                needs.extend(loader.variants(&name).into_iter().filter(|p| *p != object.path));
             }
-            names.extend(hit.object.elf.soname.clone().filter(|soname| *soname != name));
+            names.extend(object.elf.soname.clone().filter(|soname| *soname != name));
             names.push(name);
-            objects.push(hit.object);
+            objects.push(object);
         }
         at += 1;
     }
-    if by_config {
-        needs.paths.extend(loader.config.clone());
+    if objects.iter().any(|object| object.by_config) {
+        needs.extend(loader.config.clone());
     }
-    Ok(())
+    Ok(needs)
 }
 
-fn read(tree: &Tree, path: &Path) -> Result<(PathBuf, Elf), Refusal> {
-    let failed = |cause| Refusal::Unreadable { path: path.to_owned(), cause };
-    let found = tree.resolve(path).map_err(failed)?;
-    let file = tree.open(&found.real).map_err(failed)?;
+fn read(tree: &Root, path: &Path) -> Result<(PathBuf, Elf), Refusal> {
+    let unreadable = |cause| Refusal::Unreadable { path: path.to_owned(), cause };
+    let (file, found) = tree.open_file(path).map_err(unreadable)?;
     Ok((found.real, Elf::read(&file)?))
 }

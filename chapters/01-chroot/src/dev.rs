@@ -1,12 +1,12 @@
 //! /dev of a container: six devices, a few links, a terminal.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode};
-use sys::{Errno, SysError};
+use sys::Errno;
 
-use crate::root::failed;
+use crate::root::Named;
 use crate::{Mount, MountError, Root, mount_in};
 
 /// A character device and its number.
@@ -20,20 +20,16 @@ pub struct Device {
     pub minor: u32,
 }
 
-const fn device(name: &'static str, major: u32, minor: u32) -> Device {
-    Device { name, major, minor }
-}
-
 /// The devices that every container has, each of mode [`DEVICE_MODE`].
 /// Sources: OCI runtime-spec, config-linux.md, "Default Devices"; the numbers: the kernel's
 /// admin-guide/devices.txt.
 pub const DEVICES: [Device; 6] = [
-    device("null", 1, 3),
-    device("zero", 1, 5),
-    device("full", 1, 7),
-    device("random", 1, 8),
-    device("urandom", 1, 9),
-    device("tty", 5, 0),
+    Device { name: "null", major: 1, minor: 3 },
+    Device { name: "zero", major: 1, minor: 5 },
+    Device { name: "full", major: 1, minor: 7 },
+    Device { name: "random", major: 1, minor: 8 },
+    Device { name: "urandom", major: 1, minor: 9 },
+    Device { name: "tty", major: 5, minor: 0 },
 ];
 
 /// Everybody may read and write them.
@@ -58,36 +54,14 @@ pub enum Nodes {
     Bind,
 }
 
-/// Why /dev is not complete.
-#[derive(Debug, thiserror::Error)]
-pub enum DevError {
-    /// A call failed.
-    #[error("{path}: {cause}")]
-    Call {
-        /// The path inside the root.
-        path: PathBuf,
-        /// The call.
-        cause: SysError,
-    },
-    /// A bind mount failed.
-    #[error(transparent)]
-    Mount(#[from] MountError),
-    /// The root has something else there, which we neither use nor remove.
-    #[error("{path}: exists, but is not what belongs there")]
-    Taken {
-        /// The path inside the root.
-        path: PathBuf,
-    },
-}
-
 /// Makes the devices and the links of /dev. What was mounted on /dev before (a tmpfs) gets them.
 ///
 /// # Errors
-/// [`DevError`]; `EPERM` for [`Nodes::Make`] in a user namespace.
-pub fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), DevError> {
-    let dev = root
-        .make_dir_all(Path::new("/dev"), 0o755)
-        .map_err(|cause| DevError::Call { path: "/dev".into(), cause })?;
+/// [`MountError`]; `EPERM` for [`Nodes::Make`] in a user namespace, `EEXIST`: the root has something
+/// else there, which we neither use nor remove.
+pub fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), MountError> {
+    let dev = Path::new("/dev");
+    let dev = root.make_dir_all(dev, 0o755).map_err(|e| MountError::at(dev, e))?;
     for device in &DEVICES {
         let path = Path::new("/dev").join(device.name);
         match nodes {
@@ -110,8 +84,7 @@ pub fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), DevError> {
 /// # Errors
 /// [`MountError`].
 pub fn bind_device(root: &Root, host_path: &Path, destination: &Path) -> Result<(), MountError> {
-    let mount = Mount { flags: sys::MsFlags::MS_BIND, ..Mount::bind(host_path, destination) };
-    mount_in(root, &mount)
+    mount_in(root, &Mount { flags: sys::MsFlags::MS_BIND, ..Mount::bind(host_path, destination) })
 }
 
 /// Puts a terminal on /dev/console. `slave` is a path as we see it now: after [`crate::pivot_into`]
@@ -123,33 +96,22 @@ pub fn bind_console(root: &Root, slave: &Path) -> Result<(), MountError> {
     bind_device(root, slave, Path::new("/dev/console"))
 }
 
-fn make_node(dev: BorrowedFd<'_>, device: &Device) -> Result<(), DevError> {
-    let path = || Path::new("/dev").join(device.name);
-    let call = |cause| DevError::Call { path: path(), cause };
+fn make_node(dev: BorrowedFd<'_>, device: &Device) -> Result<(), MountError> {
     let (name, mode) = (Path::new(device.name), Mode::from_raw_mode(DEVICE_MODE));
     let number = (device.major, device.minor);
-    match sys::mknodat(dev, name, FileType::CharacterDevice, mode, number) {
+    sys::mknodat(dev, name, FileType::CharacterDevice, mode, number)
         // The umask took bits away, and the process has only one umask.
-        Ok(()) => rustix::fs::chmodat(dev, name, mode, AtFlags::empty())
-            .map_err(|e| call(failed("fchmodat", format!("{name:?}, {DEVICE_MODE:#o}"), e))),
-        Err(e) if e.errno() == Errno::EEXIST => {
-            let there = rustix::fs::statat(dev, name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|e| call(failed("newfstatat", format!("{name:?}"), e)))?;
-            let same = FileType::from_raw_mode(there.st_mode) == FileType::CharacterDevice
-                && there.st_rdev == rustix::fs::makedev(device.major, device.minor);
-            if same { Ok(()) } else { Err(DevError::Taken { path: path() }) }
-        }
-        Err(e) => Err(call(e)),
-    }
+        .and_then(|()| {
+            rustix::fs::chmodat(dev, name, mode, AtFlags::empty())
+                .named("fchmodat", format_args!("{name:?}, {DEVICE_MODE:#o}"))
+        })
+        .map_err(|e| MountError::at(&Path::new("/dev").join(name), e))
 }
 
 /// As runc, we leave a name that is there already.
-fn make_link(dev: BorrowedFd<'_>, name: &str, text: &str) -> Result<(), DevError> {
-    match rustix::fs::symlinkat(text, dev, name) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
-        Err(e) => {
-            let cause = failed("symlinkat", format!("{text:?}, {name:?}"), e);
-            Err(DevError::Call { path: Path::new("/dev").join(name), cause })
-        }
+fn make_link(dev: BorrowedFd<'_>, name: &str, text: &str) -> Result<(), MountError> {
+    match rustix::fs::symlinkat(text, dev, name).named("symlinkat", format_args!("{text:?}, {name:?}")) {
+        Err(e) if e.errno() != Errno::EEXIST => Err(MountError::at(&Path::new("/dev").join(name), e)),
+        _ => Ok(()),
     }
 }

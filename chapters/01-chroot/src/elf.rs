@@ -70,11 +70,8 @@ pub enum ElfError {
     #[error("not ELF")]
     NotElf,
     /// An object file or a core dump.
-    #[error("ELF, but neither a program nor a library (e_type {e_type})")]
-    NotLoadable {
-        /// `e_type` of the header.
-        e_type: u16,
-    },
+    #[error("ELF, but neither a program nor a library (e_type {0})")]
+    NotLoadable(u16),
     /// It contradicts itself, or ends too early.
     #[error("damaged ELF: {0}")]
     Damaged(#[from] object::Error),
@@ -94,7 +91,9 @@ impl Elf {
         // binfmt_script.c: the kernel looks at the first 256 bytes for the interpreter.
         file.take(256).read_to_end(&mut start)?;
         if let Some(line) = start.strip_prefix(b"#!") {
-            return Err(ElfError::Script { interpreter: script_interpreter(line) });
+            let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_start();
+            let word = line.split(|b| matches!(b, b' ' | b'\t' | 0)).next().unwrap_or_default();
+            return Err(ElfError::Script { interpreter: OsStr::from_bytes(word).into() });
         }
         if !start.starts_with(b"\x7fELF") {
             return Err(ElfError::NotElf);
@@ -107,22 +106,12 @@ impl Elf {
     }
 }
 
-fn script_interpreter(line: &[u8]) -> PathBuf {
-    let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_start();
-    let word = line.split(|b| matches!(b, b' ' | b'\t' | 0)).next().unwrap_or_default();
-    OsStr::from_bytes(word).into()
-}
-
-fn parse<'a, H, R>(data: R) -> Result<Elf, ElfError>
-where
-    H: FileHeader<Endian = Endianness>,
-    R: ReadRef<'a>,
-{
+fn parse<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(data: R) -> Result<Elf, ElfError> {
     let header = H::parse(data)?;
     let endian = header.endian()?;
     let e_type = header.e_type(endian);
     if e_type != elf::ET_EXEC && e_type != elf::ET_DYN {
-        return Err(ElfError::NotLoadable { e_type: e_type.0 });
+        return Err(ElfError::NotLoadable(e_type.0));
     }
     let segments = header.program_headers(endian, data)?;
     let (mut interpreter, mut dynamic) = (None, &[][..]);
@@ -134,14 +123,15 @@ where
             dynamic = entries;
         }
     }
-    let entries: Vec<(DynamicTag, u64)> = dynamic
-        .iter()
-        .map(|d| (d.tag(endian), d.val(endian)))
-        .take_while(|(tag, _)| *tag != elf::DT_NULL)
-        .collect();
-    let names = names(&entries, segments, endian, data)?;
-    let one = |tag| names.iter().find(|(t, _)| *t == tag).map(|(_, name)| name.clone());
-    let runpath = one(elf::DT_RUNPATH);
+    let entries = dynamic.iter().take_while(|d| d.tag(endian) != elf::DT_NULL);
+    let entries: Vec<_> = entries.map(|d| (d.tag(endian), d.val(endian))).collect();
+    let table = names(&entries, segments, endian, data);
+    let all = |tag: DynamicTag| -> Result<Vec<OsString>, ElfError> {
+        let places = entries.iter().filter(|(t, _)| *t == tag).map(|(_, place)| *place);
+        places.map(|place| name_at(table, place)).collect()
+    };
+    let one = |tag| all(tag).map(|mut names| names.pop());
+    let runpath = one(elf::DT_RUNPATH)?;
     let is_pie = entries.iter().any(|(t, v)| *t == elf::DT_FLAGS_1 && v & elf::DF_1_PIE.0 != 0);
     Ok(Elf {
         abi: Abi {
@@ -156,43 +146,32 @@ where
             (true, None) => Linkage::Library,
         },
         interpreter,
-        needed: names.iter().filter(|(t, _)| *t == elf::DT_NEEDED).map(|(_, n)| n.clone()).collect(),
-        rpath: one(elf::DT_RPATH).filter(|_| runpath.is_none()),
+        needed: all(elf::DT_NEEDED)?,
+        rpath: one(elf::DT_RPATH)?.filter(|_| runpath.is_none()),
         runpath,
-        soname: one(elf::DT_SONAME),
+        soname: one(elf::DT_SONAME)?,
     })
 }
 
-/// The entries whose value is the place of a name in the string table.
-fn names<'a, P, R>(
+/// The string table. DT_STRTAB is an address in memory; the PT_LOAD around it says where that is
+/// in the file.
+fn names<'a, P: ProgramHeader<Endian = Endianness>, R: ReadRef<'a>>(
     entries: &[(DynamicTag, u64)],
     segments: &[P],
     endian: Endianness,
     data: R,
-) -> Result<Vec<(DynamicTag, OsString)>, ElfError>
-where
-    P: ProgramHeader<Endian = Endianness>,
-    R: ReadRef<'a>,
-{
-    const NAMES: [DynamicTag; 4] = [elf::DT_NEEDED, elf::DT_RPATH, elf::DT_RUNPATH, elf::DT_SONAME];
+) -> Option<StringTable<'a, R>> {
     let value = |tag| entries.iter().find(|(t, _)| *t == tag).map(|(_, v)| *v);
-    let (Some(address), Some(size)) = (value(elf::DT_STRTAB), value(elf::DT_STRSZ)) else {
-        return Ok(Vec::new());
-    };
-    // DT_STRTAB is an address in memory; the PT_LOAD around it says where that is in the file.
-    let offset = segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD).find_map(|s| {
+    let (address, size) = (value(elf::DT_STRTAB)?, value(elf::DT_STRSZ)?);
+    let start = segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD).find_map(|s| {
         let within = address.checked_sub(s.p_vaddr(endian).into())?;
         (within < s.p_filesz(endian).into()).then(|| within.checked_add(s.p_offset(endian).into()))?
-    });
-    let Some((start, end)) = offset.and_then(|o| Some((o, o.checked_add(size)?))) else {
-        return Ok(Vec::new());
-    };
-    let table = StringTable::new(data, start, end);
-    let mut found = Vec::new();
-    for (tag, place) in entries.iter().filter(|(tag, _)| NAMES.contains(tag)) {
-        let place = u32::try_from(*place).unwrap_or(u32::MAX);
-        let name = table.get(place).map_err(|()| std::io::Error::from(std::io::ErrorKind::InvalidData))?;
-        found.push((*tag, OsStr::from_bytes(name).to_owned()));
-    }
-    Ok(found)
+    })?;
+    Some(StringTable::new(data, start, start.checked_add(size)?))
+}
+
+fn name_at<'a, R: ReadRef<'a>>(table: Option<StringTable<'a, R>>, place: u64) -> Result<OsString, ElfError> {
+    let name = table.and_then(|table| table.get(u32::try_from(place).ok()?).ok());
+    name.map(|n| OsStr::from_bytes(n).to_owned())
+        .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData).into())
 }

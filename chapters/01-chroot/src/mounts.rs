@@ -6,12 +6,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::sys::statvfs::statvfs;
 use rustix::fs::{FileType, OFlags};
 use sys::{Errno, MsFlags, SysError};
 
 use crate::Root;
-use crate::root::{fd_path, kind};
+use crate::root::{Named, fd_path, kind};
 
 /// One mount, in the words of mount(2) and of the OCI runtime-spec (config.md, "Mounts").
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,21 +31,21 @@ pub struct Mount {
     pub propagation: MsFlags,
 }
 
-/// Why a mount is not there.
+/// Why a mount or a device is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
     /// The host has no such file.
-    #[error("bind source {source_path} for {destination}: {cause}")]
+    #[error("bind source {} for {}", source_path.display(), destination.display())]
     Source {
         /// The path on the host.
         source_path: PathBuf,
         /// The path inside the root.
         destination: PathBuf,
         /// Why: mostly ENOENT.
-        cause: SysError,
+        source: SysError,
     },
     /// proc or sysfs on a link or a file: an image could send them where it likes.
-    #[error("{fstype} must be mounted on a directory, and {destination} is none")]
+    #[error("{fstype} must be mounted on a directory, and {} is none", destination.display())]
     NotADirectory {
         /// `proc` or `sysfs`.
         fstype: String,
@@ -53,36 +53,27 @@ pub enum MountError {
         destination: PathBuf,
     },
     /// A call failed.
-    #[error("mount on {destination}: {cause}")]
+    #[error("{}", destination.display())]
     Call {
         /// The path inside the root.
         destination: PathBuf,
         /// The call.
-        cause: SysError,
+        source: SysError,
     },
 }
 
 /// Flags of one mount that a user namespace may have locked (mount_namespaces(7), "Restrictions").
-const LOCKED: [(FsFlags, MsFlags); 4] = [
-    (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
-    (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
-    (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-    (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-];
+/// statvfs(3) tells them by the same bits (linux/statfs.h, linux/mount.h).
+const LOCKED: MsFlags =
+    MsFlags::MS_RDONLY.union(MsFlags::MS_NOSUID).union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
 impl Mount {
     /// A bind of a file or of a directory with all that is mounted below it.
     #[must_use]
     pub fn bind(source: &Path, destination: &Path) -> Self {
-        Self {
-            source: Some(source.to_owned()),
-            destination: destination.to_owned(),
-            fstype: None,
-            // In a user namespace mounts come as one locked tree: without MS_REC the answer is EINVAL.
-            flags: MsFlags::MS_BIND | MsFlags::MS_REC,
-            data: None,
-            propagation: MsFlags::empty(),
-        }
+        // In a user namespace mounts come as one locked tree: without MS_REC the answer is EINVAL.
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        Self { source: Some(source.to_owned()), fstype: None, ..Self::new("", destination, flags, None) }
     }
 
     /// A new instance of a file system.
@@ -97,13 +88,11 @@ impl Mount {
             propagation: MsFlags::empty(),
         }
     }
+}
 
-    fn is_bind(&self) -> bool {
-        self.flags.contains(MsFlags::MS_BIND)
-    }
-
-    fn call(&self, cause: SysError) -> MountError {
-        MountError::Call { destination: self.destination.clone(), cause }
+impl MountError {
+    pub(crate) fn at(destination: &Path, source: SysError) -> Self {
+        Self::Call { destination: destination.to_owned(), source }
     }
 }
 
@@ -112,20 +101,26 @@ impl Mount {
 /// # Errors
 /// [`MountError`]; `EPERM` also when the flags would weaken what a user namespace has locked.
 pub fn mount_in(root: &Root, mount: &Mount) -> Result<(), MountError> {
+    let failed = |e| MountError::at(&mount.destination, e);
     let place = place(root, mount)?;
     let target = fd_path(place.as_fd());
-    if mount.is_bind() {
-        let how = mount.flags & (MsFlags::MS_BIND | MsFlags::MS_REC);
-        sys::mount(mount.source.as_deref(), &target, None, how, None).map_err(|e| mount.call(e))?;
-        remount(root, mount)?;
-    } else {
-        let fstype = mount.fstype.as_deref();
-        let source = mount.source.as_deref().or(fstype.map(Path::new));
-        sys::mount(source, &target, fstype, mount.flags, mount.data.as_deref()).map_err(|e| mount.call(e))?;
+    let is_bind = mount.flags.contains(MsFlags::MS_BIND);
+    let first = if is_bind { MsFlags::MS_BIND | MsFlags::MS_REC } else { MsFlags::all() };
+    let later = mount.flags - first;
+    let source = mount.source.as_deref().or(mount.fstype.as_deref().map(Path::new));
+    sys::mount(source, &target, mount.fstype.as_deref(), mount.flags & first, mount.data.as_deref())
+        .map_err(failed)?;
+    if (later | mount.propagation).is_empty() {
+        return Ok(());
+    }
+    // The descriptor with which we mounted stays below the new mount, so it is opened once more.
+    let top = root.open_in(&mount.destination, OFlags::PATH).map_err(failed)?;
+    let top = fd_path(top.as_fd());
+    if !later.is_empty() {
+        remount(&top, later).map_err(failed)?;
     }
     if !mount.propagation.is_empty() {
-        let top = fd_path_of(root, mount)?;
-        sys::mount(None, &fd_path(top.as_fd()), None, mount.propagation, None).map_err(|e| mount.call(e))?;
+        sys::mount(None, &top, None, mount.propagation, None).map_err(failed)?;
     }
     Ok(())
 }
@@ -133,59 +128,42 @@ pub fn mount_in(root: &Root, mount: &Mount) -> Result<(), MountError> {
 /// Finds or makes what the mount will lie on.
 fn place(root: &Root, mount: &Mount) -> Result<OwnedFd, MountError> {
     let destination = &mount.destination;
+    let failed = |e| MountError::at(destination, e);
     if let Some(fstype @ ("proc" | "sysfs")) = mount.fstype.as_deref()
         && let Ok(there) = root.open_in(destination, OFlags::PATH | OFlags::NOFOLLOW)
-        && kind(there.as_fd()).map_err(|e| mount.call(e))? != FileType::Directory
+        && kind(there.as_fd()).map_err(failed)? != FileType::Directory
     {
         // runc refuses these too: masked paths below would be those of another directory.
         let fstype = fstype.to_owned();
         return Err(MountError::NotADirectory { fstype, destination: destination.clone() });
     }
     let made = match &mount.source {
-        Some(source) if mount.is_bind() && !is_dir(mount, source)? => root.make_file(destination),
+        Some(source) if mount.flags.contains(MsFlags::MS_BIND) && !is_dir(mount, source)? => {
+            root.make_file(destination)
+        }
         _ => root.make_dir_all(destination, 0o755),
     };
-    made.map_err(|e| mount.call(e))
+    made.map_err(failed)
 }
 
 fn is_dir(mount: &Mount, source: &Path) -> Result<bool, MountError> {
-    std::fs::metadata(source).map(|m| m.is_dir()).map_err(|e| MountError::Source {
-        source_path: source.to_owned(),
-        destination: mount.destination.clone(),
-        cause: SysError::new(
-            "stat",
-            format!("{source:?}"),
-            e.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
-        ),
-    })
-}
-
-/// The descriptor with which we mounted stays below the new mount, so it is opened once more.
-fn fd_path_of(root: &Root, mount: &Mount) -> Result<OwnedFd, MountError> {
-    root.open_in(&mount.destination, OFlags::PATH).map_err(|e| mount.call(e))
+    let meta = std::fs::metadata(source).named("stat", format_args!("{source:?}"));
+    let destination = mount.destination.clone();
+    let missing = |e| MountError::Source { source_path: source.to_owned(), destination, source: e };
+    Ok(meta.map_err(missing)?.is_dir())
 }
 
 /// mount(2): with MS_BIND all flags but MS_REC are ignored, so a second call sets them. It sets
 /// them anew: one that the source had and that isn't named would be taken away. Where a user
 /// namespace has locked it the answer is EPERM, and we ask again with the locked ones added.
-fn remount(root: &Root, mount: &Mount) -> Result<(), MountError> {
-    let wanted = mount.flags - (MsFlags::MS_BIND | MsFlags::MS_REC);
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let top = fd_path_of(root, mount)?;
-    let target = fd_path(top.as_fd());
-    let how = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | wanted;
-    match sys::mount(None, &target, None, how, None) {
+fn remount(target: &Path, flags: MsFlags) -> Result<(), SysError> {
+    let how = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags;
+    match sys::mount(None, target, None, how, None) {
         Err(e) if e.errno() == Errno::EPERM => {
-            let had = statvfs(&target).map_or(FsFlags::empty(), |s| s.flags());
-            let locked = LOCKED.iter().filter(|(st, _)| had.contains(*st)).map(|(_, ms)| *ms);
-            let kept = how | locked.collect::<MsFlags>();
-            if kept == how {
-                return Err(mount.call(e));
-            }
-            sys::mount(None, &target, None, kept, None).map_err(|e| mount.call(e))
+            let had = statvfs(target).map_or(0, |s| s.flags().bits());
+            let kept = how | (MsFlags::from_bits_truncate(had) & LOCKED);
+            if kept == how { Err(e) } else { sys::mount(None, target, None, kept, None) }
         }
-        other => other.map_err(|e| mount.call(e)),
+        other => other,
     }
 }

@@ -5,44 +5,21 @@
 //! link on the host. So every path inside a root goes through [`Root`], which lets the kernel
 //! resolve it as if the root were `/`: openat2(2) with RESOLVE_IN_ROOT.
 
-use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use sys::{Errno, SysError};
 
-use crate::walk::{Missing, walk};
+use crate::walk::{Found, Missing, walk};
 
 /// A root directory, held by a descriptor that was opened with O_PATH: it stays the same
 /// directory when somebody renames it or puts a link in its place.
 #[derive(Debug)]
 pub struct Root {
-    dir: OwnedFd,
-}
-
-/// Why a file inside a root could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// A call failed.
-    #[error(transparent)]
-    Sys(#[from] SysError),
-    /// A directory, a device, a fifo or a socket.
-    #[error("{path}: not a regular file")]
-    NotAFile {
-        /// The path inside the root.
-        path: PathBuf,
-    },
-    /// More than we take from an image.
-    #[error("{path}: larger than {limit_bytes} bytes")]
-    TooLarge {
-        /// The path inside the root.
-        path: PathBuf,
-        /// The limit.
-        limit_bytes: u64,
-    },
+    pub(crate) dir: OwnedFd,
 }
 
 /// The most that [`Root::read`] takes: it is meant for /etc/passwd and /etc/group.
@@ -59,10 +36,9 @@ impl Root {
     /// `ENOENT`, `ENOTDIR`, `EACCES` (a directory above can't be searched).
     pub fn open(path: &Path) -> Result<Self, SysError> {
         let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let shown = || format!("AT_FDCWD, {path:?}, O_PATH|O_DIRECTORY|O_CLOEXEC");
-        rustix::fs::openat(CWD, path, how, Mode::empty())
-            .map(|dir| Self { dir })
-            .map_err(|e| failed("openat", shown(), e))
+        let dir = rustix::fs::openat(CWD, path, how, Mode::empty())
+            .named("openat", format_args!("AT_FDCWD, {path:?}, O_PATH|O_DIRECTORY|O_CLOEXEC"))?;
+        Ok(Self { dir })
     }
 
     /// Opens what `path` names inside the root. Close-on-exec is always set.
@@ -77,8 +53,14 @@ impl Root {
                 other => return other,
             }
         }
-        let found = walk(self.dir.as_fd(), path, Missing::Fail, !how.contains(OFlags::NOFOLLOW))?;
-        reopen(found, path, how)
+        let found = walk(&self.dir, path, Missing::Fail, !how.contains(OFlags::NOFOLLOW))?.fd;
+        let wrong = match kind(found.as_fd())? {
+            FileType::Symlink if !how.contains(OFlags::PATH) => Errno::ELOOP,
+            is if is != FileType::Directory && how.contains(OFlags::DIRECTORY) => Errno::ENOTDIR,
+            _ if how.contains(OFlags::PATH) => return Ok(found),
+            _ => return reopen(found.as_fd(), path, how),
+        };
+        Err(SysError::new("openat", format!("{path:?}, {how:?}"), wrong))
     }
 
     /// Opens the directory `path` (O_PATH) and makes what is missing of it, with `mode` (and umask).
@@ -87,12 +69,7 @@ impl Root {
     /// # Errors
     /// `ENOTDIR`: something else is in the way. `EROFS`, `EACCES`, `ELOOP`.
     pub fn make_dir_all(&self, path: &Path, mode: u32) -> Result<OwnedFd, SysError> {
-        match self.open_in(path, OFlags::PATH | OFlags::DIRECTORY) {
-            Err(e) if e.errno() == Errno::ENOENT => {
-                walk(self.dir.as_fd(), path, Missing::Dir(Mode::from_raw_mode(mode)), true)
-            }
-            other => other,
-        }
+        self.make(path, OFlags::PATH | OFlags::DIRECTORY, Missing::Dir(Mode::from_raw_mode(mode)))
     }
 
     /// Opens `path` (O_PATH), and makes an empty file of mode 0644 there, and its parents,
@@ -101,36 +78,48 @@ impl Root {
     /// # Errors
     /// As [`Root::make_dir_all`].
     pub fn make_file(&self, path: &Path) -> Result<OwnedFd, SysError> {
-        match self.open_in(path, OFlags::PATH) {
-            Err(e) if e.errno() == Errno::ENOENT => walk(self.dir.as_fd(), path, Missing::File, true),
+        self.make(path, OFlags::PATH, Missing::File)
+    }
+
+    fn make(&self, path: &Path, how: OFlags, missing: Missing) -> Result<OwnedFd, SysError> {
+        match self.open_in(path, how) {
+            Err(e) if e.errno() == Errno::ENOENT => Ok(walk(&self.dir, path, missing, true)?.fd),
             other => other,
         }
     }
 
     /// Reads a regular file of at most [`READ_LIMIT_BYTES`]; `None` if there is none. A byte that
-    /// isn't UTF-8 is replaced. It is never opened before it is known to be a regular file:
-    /// opening a fifo would wait, and opening a device may do anything.
+    /// Reads a regular file of at most [`READ_LIMIT_BYTES`]; `None` if there is none. A byte that
+    /// isn't UTF-8 is replaced.
     ///
     /// # Errors
-    /// [`ReadError`].
-    pub fn read(&self, path: &Path) -> Result<Option<String>, ReadError> {
-        let found = match self.open_in(path, OFlags::PATH) {
+    /// `EINVAL`: no regular file. `EFBIG`: too large. `EACCES`, `ELOOP`, `EIO`.
+    pub fn read(&self, path: &Path) -> Result<Option<String>, SysError> {
+        let file = match self.open_file(path) {
             Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
-            other => other?,
+            other => other?.0,
         };
-        if kind(found.as_fd())? != FileType::RegularFile {
-            return Err(ReadError::NotAFile { path: path.to_owned() });
-        }
-        let file = std::fs::File::from(reopen(found, path, OFlags::RDONLY)?);
         let mut bytes = Vec::new();
-        file.take(READ_LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(|e| {
-            let errno = e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-            SysError::new("read", format!("{path:?}"), errno)
-        })?;
-        if bytes.len() as u64 > READ_LIMIT_BYTES {
-            return Err(ReadError::TooLarge { path: path.to_owned(), limit_bytes: READ_LIMIT_BYTES });
+        let read = file.take(READ_LIMIT_BYTES + 1).read_to_end(&mut bytes);
+        if read.named("read", format_args!("{path:?}"))? as u64 > READ_LIMIT_BYTES {
+            return Err(SysError::new("read", format!("{path:?}"), Errno::EFBIG));
         }
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Follows a path that exists, and says what lies on the way.
+    pub(crate) fn follow(&self, path: &Path) -> Result<Found, SysError> {
+        walk(&self.dir, path, Missing::Fail, true)
+    }
+
+    /// Opens a regular file for reading; `EINVAL` for anything else, which is never opened: a fifo
+    /// would let us wait, and a device may do anything.
+    pub(crate) fn open_file(&self, path: &Path) -> Result<(File, Found), SysError> {
+        let found = self.follow(path)?;
+        if kind(found.fd.as_fd())? != FileType::RegularFile {
+            return Err(SysError::new("openat", format!("{path:?}, O_RDONLY"), Errno::EINVAL));
+        }
+        Ok((File::from(reopen(found.fd.as_fd(), path, OFlags::RDONLY)?), found))
     }
 }
 
@@ -142,9 +131,8 @@ impl AsFd for Root {
 
 /// What kind of file a descriptor is open on. Source: fstat(2).
 pub(crate) fn kind(file: BorrowedFd<'_>) -> Result<FileType, SysError> {
-    rustix::fs::fstat(file)
-        .map(|stat| FileType::from_raw_mode(stat.st_mode))
-        .map_err(|e| failed("fstat", file.as_raw_fd().to_string(), e))
+    let stat = rustix::fs::fstat(file).named("fstat", format_args!("{}", file.as_raw_fd()))?;
+    Ok(FileType::from_raw_mode(stat.st_mode))
 }
 
 /// `/proc/self/fd/N`: a path that leads to what the descriptor is open on, and nowhere else.
@@ -154,27 +142,21 @@ pub(crate) fn fd_path(fd: BorrowedFd<'_>) -> PathBuf {
 }
 
 /// Opens once more, with other flags, what an O_PATH descriptor points to.
-fn reopen(found: OwnedFd, path: &Path, how: OFlags) -> Result<OwnedFd, SysError> {
-    if how.contains(OFlags::PATH) {
-        let is_dir = kind(found.as_fd())? == FileType::Directory;
-        if how.contains(OFlags::DIRECTORY) && !is_dir {
-            return Err(SysError::new("openat", format!("{path:?}, O_PATH|O_DIRECTORY"), Errno::ENOTDIR));
-        }
-        return Ok(found);
-    }
-    if kind(found.as_fd())? == FileType::Symlink {
-        return Err(SysError::new("openat", format!("{path:?}, O_NOFOLLOW"), Errno::ELOOP));
-    }
+fn reopen(found: BorrowedFd<'_>, path: &Path, how: OFlags) -> Result<OwnedFd, SysError> {
     let how = (how - OFlags::NOFOLLOW) | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, fd_path(found.as_fd()), how, Mode::empty())
-        .map_err(|e| failed("openat", format!("{path:?}"), e))
+    rustix::fs::openat(CWD, fd_path(found), how, Mode::empty()).named("openat", format_args!("{path:?}"))
 }
 
-pub(crate) fn failed(call: &'static str, args: String, e: rustix::io::Errno) -> SysError {
-    SysError::new(call, args, Errno::from_raw(e.raw_os_error()))
+/// Gives an errno the name and the arguments of its call.
+pub(crate) trait Named<T> {
+    fn named(self, call: &'static str, args: std::fmt::Arguments<'_>) -> Result<T, SysError>;
 }
 
-/// A name with quotes, as strace shows it.
-pub(crate) fn shown(name: &OsStr) -> String {
-    format!("\"{}\"", name.as_bytes().escape_ascii())
+impl<T, E: Into<std::io::Error>> Named<T> for Result<T, E> {
+    fn named(self, call: &'static str, args: std::fmt::Arguments<'_>) -> Result<T, SysError> {
+        self.map_err(|e| {
+            let errno = e.into().raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+            SysError::new(call, args.to_string(), errno)
+        })
+    }
 }

@@ -7,15 +7,18 @@
 //! LD_LIBRARY_PATH is left out: it is the user's, not the program's.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use sys::Errno;
+
+use crate::Root;
 use crate::cache::{self, Entry};
 use crate::elf::{Abi, Elf};
-use crate::tree::Tree;
 
 /// A library that is not where the loader would look.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} needs the library {}, which is in none of {searched:?}{}", needed_by.display(), library.display(), because(rejected))]
 pub struct MissingLibrary {
     /// The program or library that needs it.
@@ -42,20 +45,14 @@ pub(crate) struct Object {
     pub(crate) origin: PathBuf,
     /// Which object needed it first.
     pub(crate) needed_by: Option<usize>,
-}
-
-/// A library that was found.
-#[derive(Debug)]
-pub(crate) struct Hit {
-    pub(crate) object: Object,
     /// Found by the loader's configuration alone: without that file it would not be found.
     pub(crate) by_config: bool,
 }
 
 /// One interpreter, and what it knows without the program.
 #[derive(Debug)]
-pub(crate) struct Loader {
-    tree: Tree,
+pub(crate) struct Loader<'t> {
+    tree: &'t Root,
     abi: Abi,
     is_musl: bool,
     /// /etc/ld.so.cache or /etc/ld-musl-ARCH.path, if there is one.
@@ -71,9 +68,9 @@ const MUSL_OWN: [&str; 7] = ["libc.", "libpthread.", "librt.", "libm.", "libdl."
 
 const CACHE: &str = "/etc/ld.so.cache";
 
-impl Loader {
+impl<'t> Loader<'t> {
     /// `interpreter` is PT_INTERP of a program, `real` the same without links.
-    pub(crate) fn new(tree: &Tree, interpreter: &Path, real: &Path, abi: Abi) -> Self {
+    pub(crate) fn new(tree: &'t Root, interpreter: &Path, real: &Path, abi: Abi) -> Self {
         let name = interpreter.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match name.strip_prefix("ld-musl-").and_then(|rest| rest.split('.').next()) {
             Some(arch) => Self::musl(tree, interpreter, arch, abi),
@@ -89,40 +86,27 @@ impl Loader {
     ///
     /// The glibc-hwcaps subdirectories, variants for newer processors, are not searched: the plain
     /// variant runs on every processor, and in a tree that has only that one the loader takes it.
-    fn glibc(tree: &Tree, real: &Path, abi: Abi) -> Self {
+    fn glibc(tree: &'t Root, real: &Path, abi: Abi) -> Self {
         let home = real.parent().unwrap_or(Path::new("/lib"));
         let lib = home.strip_prefix("/usr").or_else(|_| home.strip_prefix("/")).unwrap_or(home);
         let width = if abi.is_64 { "lib64" } else { "lib32" };
-        let mut dirs: Vec<PathBuf> = Vec::new();
-        for name in [lib, Path::new("lib"), Path::new(width)] {
-            for dir in [Path::new("/").join(name), Path::new("/usr").join(name)] {
-                if !dirs.contains(&dir) {
-                    dirs.push(dir);
-                }
-            }
-        }
+        let dirs = [lib, Path::new("lib"), Path::new(width)];
+        let dirs = dirs.iter().flat_map(|d| ["/", "/usr"].map(|p| Path::new(p).join(d))).collect();
         let bytes = read(tree, Path::new(CACHE));
         let cache = bytes.as_deref().map(|b| cache::parse(b, abi.is_little_endian)).unwrap_or_default();
         let config = bytes.map(|_| CACHE.into());
-        Self { tree: tree.clone(), abi, is_musl: false, config, cache, dirs, lib: lib.to_owned() }
+        Self { tree, abi, is_musl: false, config, cache, dirs, lib: lib.to_owned() }
     }
 
-    fn musl(tree: &Tree, interpreter: &Path, arch: &str, abi: Abi) -> Self {
+    fn musl(tree: &'t Root, interpreter: &Path, arch: &str, abi: Abi) -> Self {
         // dynlink.c: two components up from the interpreter, so /lib/ld-musl-x86_64.so.1 gives "/".
         let prefix = interpreter.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
         let config = prefix.join(format!("etc/ld-musl-{arch}.path"));
         let text = read(tree, &config);
-        let dirs = text.as_deref().unwrap_or(b"/lib:/usr/local/lib:/usr/lib");
-        let dirs = dirs.split(|b| matches!(b, b':' | b'\n')).filter(|d| !d.is_empty());
-        Self {
-            tree: tree.clone(),
-            abi,
-            is_musl: true,
-            config: text.is_some().then_some(config),
-            cache: Vec::new(),
-            dirs: dirs.map(|d| OsStr::from_bytes(d).into()).collect(),
-            lib: "lib".into(),
-        }
+        let dirs = text.as_deref().unwrap_or(b"/lib:/usr/local/lib:/usr/lib").split(|b| b":\n".contains(b));
+        let dirs = dirs.filter(|d| !d.is_empty()).map(|d| OsStr::from_bytes(d).into()).collect();
+        let config = text.is_some().then_some(config);
+        Self { tree, abi, is_musl: true, config, cache: Vec::new(), dirs, lib: "lib".into() }
     }
 
     /// Whether the loader itself answers for this name.
@@ -131,32 +115,35 @@ impl Loader {
     }
 
     /// Finds the library `name` that `objects[who]` needs.
-    pub(crate) fn find(&self, objects: &[Object], who: usize, name: &OsStr) -> Result<Hit, MissingLibrary> {
+    pub(crate) fn find(
+        &self,
+        objects: &[Object],
+        who: usize,
+        name: &OsStr,
+    ) -> Result<Object, MissingLibrary> {
         let mut missing = MissingLibrary {
             needed_by: objects[who].path.clone(),
             library: name.to_owned(),
-            searched: Vec::new(),
-            rejected: Vec::new(),
+            ..MissingLibrary::default()
         };
-        let hit = |object, by_config| Hit { object, by_config };
         if name.as_bytes().contains(&b'/') {
             let path = expand(name, &objects[who].origin, &self.lib, self.abi);
-            return self.try_path(&path, who, &mut missing).map(|o| hit(o, false)).ok_or(missing);
+            return self.open(&path, who, &mut missing).ok_or(missing);
         }
         for dir in self.paths_of(objects, who) {
-            if let Some(object) = self.try_dir(&dir, name, who, &mut missing) {
-                return Ok(hit(object, false));
+            if let Some(object) = self.look(&dir, name, who, &mut missing) {
+                return Ok(object);
             }
         }
         for entry in self.cache.iter().filter(|e| e.name == name) {
-            if let Some(object) = self.try_path(&entry.path, who, &mut missing) {
-                let by_config = !entry.path.parent().is_some_and(|dir| self.is_default(dir));
-                return Ok(hit(object, by_config));
+            if let Some(object) = self.open(&entry.path, who, &mut missing) {
+                let by_config = !self.dirs.contains(&object.origin);
+                return Ok(Object { by_config, ..object });
             }
         }
         for dir in &self.dirs {
-            if let Some(object) = self.try_dir(dir, name, who, &mut missing) {
-                return Ok(hit(object, self.is_musl && self.config.is_some()));
+            if let Some(object) = self.look(dir, name, who, &mut missing) {
+                return Ok(Object { by_config: self.is_musl && self.config.is_some(), ..object });
             }
         }
         Err(missing)
@@ -169,26 +156,18 @@ impl Loader {
         same.map(|e| e.path.clone()).filter(|path| matches!(self.read(path), Ok(Some(_)))).collect()
     }
 
-    fn is_default(&self, dir: &Path) -> bool {
-        self.dirs.iter().any(|d| d == dir)
-    }
-
     /// The directories that the objects themselves name.
     fn paths_of(&self, objects: &[Object], who: usize) -> Vec<PathBuf> {
-        let own = &objects[who];
         let mut dirs = Vec::new();
-        // glibc: an object with DT_RUNPATH is not interested in the DT_RPATH of those above it.
-        if self.is_musl || own.elf.runpath.is_none() {
-            let mut at = Some(own);
-            while let Some(object) = at {
-                dirs.extend(self.split(object.elf.rpath.as_deref(), object));
-                if self.is_musl {
-                    dirs.extend(self.split(object.elf.runpath.as_deref(), object));
-                }
-                at = object.needed_by.map(|n| &objects[n]);
+        let mut at = Some(who);
+        while let Some(n) = at {
+            let object = &objects[n];
+            dirs.extend(self.split(object.elf.rpath.as_deref(), object));
+            if self.is_musl || n == who {
+                dirs.extend(self.split(object.elf.runpath.as_deref(), object));
             }
-        } else {
-            dirs.extend(self.split(own.elf.runpath.as_deref(), own));
+            // glibc: an object with DT_RUNPATH is not interested in the DT_RPATH of those above it.
+            at = object.needed_by.filter(|_| self.is_musl || objects[who].elf.runpath.is_none());
         }
         dirs
     }
@@ -198,23 +177,21 @@ impl Loader {
         parts.map(|p| expand(OsStr::from_bytes(p), &object.origin, &self.lib, self.abi)).collect()
     }
 
-    fn try_dir(&self, dir: &Path, name: &OsStr, who: usize, missing: &mut MissingLibrary) -> Option<Object> {
+    fn look(&self, dir: &Path, name: &OsStr, who: usize, missing: &mut MissingLibrary) -> Option<Object> {
         if missing.searched.iter().any(|d| d == dir) {
             return None;
         }
         missing.searched.push(dir.to_owned());
-        self.try_path(&dir.join(name), who, missing)
+        self.open(&dir.join(name), who, missing)
     }
 
-    fn try_path(&self, path: &Path, who: usize, missing: &mut MissingLibrary) -> Option<Object> {
+    fn open(&self, path: &Path, who: usize, missing: &mut MissingLibrary) -> Option<Object> {
         let origin = path.parent().unwrap_or(Path::new("/")).to_owned();
-        match self.read(path) {
-            Ok(elf) => elf.map(|elf| Object { path: path.to_owned(), elf, origin, needed_by: Some(who) }),
-            Err(why) => {
-                missing.rejected.push((path.to_owned(), why));
-                None
-            }
-        }
+        let elf = self.read(path).unwrap_or_else(|why| {
+            missing.rejected.push((path.to_owned(), why));
+            None
+        })?;
+        Some(Object { path: path.to_owned(), elf, origin, needed_by: Some(who), by_config: false })
     }
 
     /// Nothing if there is no such file; an error if the loader would pass it by.
@@ -223,8 +200,10 @@ impl Loader {
         if !path.is_absolute() {
             return Err("not an absolute path".to_owned());
         }
-        let Ok(found) = self.tree.resolve(path) else { return Ok(None) };
-        let file = self.tree.open(&found.real).map_err(|e| e.to_string())?;
+        let file = match self.tree.open_file(path) {
+            Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            other => other.map_err(|e| e.to_string())?.0,
+        };
         let elf = Elf::read(&file).map_err(|e| e.to_string())?;
         if elf.abi != self.abi {
             return Err("for another machine".to_owned());
@@ -233,48 +212,25 @@ impl Loader {
     }
 }
 
-fn read(tree: &Tree, path: &Path) -> Option<Vec<u8>> {
-    use std::io::Read;
+/// The bytes of a file of the loader's configuration, if it can be read.
+fn read(tree: &Root, path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = tree.open(&tree.resolve(path).ok()?.real).ok()?;
-    file.take(64 << 20).read_to_end(&mut bytes).ok()?;
+    tree.open_file(path).ok()?.0.take(64 << 20).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
 /// Replaces `$ORIGIN`, `$LIB` and `$PLATFORM`, also with braces (ld.so(8), "Dynamic string tokens").
-/// `$PLATFORM` is AT_PLATFORM of getauxval(3), here the plain name of the machine.
+/// `$PLATFORM` is AT_PLATFORM of getauxval(3), here the plain name of the machine (linux/elf-em.h).
 fn expand(text: &OsStr, origin: &Path, lib: &Path, abi: Abi) -> PathBuf {
-    // linux/elf-em.h
-    let platform = match (abi.machine, abi.is_64) {
-        (62, _) => "x86_64",
-        (183, _) => "aarch64",
-        (3, _) => "i686",
-        (40, _) => "v7l",
-        (243, true) => "riscv64",
-        _ => "",
+    let platform = match abi.machine {
+        62 => "x86_64",
+        183 => "aarch64",
+        _ => "i686",
     };
-    let values =
-        [("ORIGIN", origin.as_os_str()), ("LIB", lib.as_os_str()), ("PLATFORM", OsStr::new(platform))];
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let token = (*first == b'$').then(|| {
-            values.iter().find_map(|(name, value)| {
-                let braced = format!("{{{name}}}");
-                let after = tail.strip_prefix(braced.as_bytes()).or(tail.strip_prefix(name.as_bytes()));
-                after.map(|after| (*value, after))
-            })
-        });
-        match token.flatten() {
-            Some((value, after)) => {
-                out.extend_from_slice(value.as_bytes());
-                rest = after;
-            }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
+    let mut text = text.to_string_lossy().into_owned();
+    let values = [("ORIGIN", origin.to_string_lossy()), ("LIB", lib.to_string_lossy())];
+    for (token, value) in values.into_iter().chain([("PLATFORM", platform.into())]) {
+        text = text.replace(&format!("${{{token}}}"), &value).replace(&format!("${token}"), &value);
     }
-    OsStr::from_bytes(&out).into()
+    text.into()
 }

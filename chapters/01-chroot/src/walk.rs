@@ -1,19 +1,20 @@
 //! The way through a root by hand, one component at a time: for kernels before 5.6, which have
-//! no openat2(2), and for making what is missing, which openat2(2) can't.
+//! no openat2(2), for making what is missing, and for seeing which links lie on the way.
 //!
 //! Each component is opened with O_NOFOLLOW, so the kernel never follows a link for us. We read
 //! a link and walk its text, beginning at the root if it is absolute. `..` takes us back to the
 //! descriptor from which we came, so that a directory that is moved meanwhile can't lead us out.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
-use sys::{Errno, SysError};
+use rustix::io::Errno;
+use sys::SysError;
 
-use crate::root::{failed, kind, shown};
+use crate::root::kind;
 
 /// What happens where nothing is.
 #[derive(Debug, Clone, Copy)]
@@ -26,50 +27,64 @@ pub(crate) enum Missing {
     File,
 }
 
+/// Where a path leads, and over what.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The end of the way, opened with O_PATH.
+    pub(crate) fd: OwnedFd,
+    /// Its path inside the root, with no link in it.
+    pub(crate) real: PathBuf,
+    /// The links on the way, each with its text, in the order in which they were met.
+    pub(crate) links: Vec<(PathBuf, PathBuf)>,
+    /// The directories that were left again by `..`: the way leads through them too.
+    pub(crate) detours: Vec<PathBuf>,
+}
+
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
 const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Opens `path` inside `root` with O_PATH.
-pub(crate) fn walk(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    missing: Missing,
-    follow_last: bool,
-) -> Result<OwnedFd, SysError> {
-    let args = || format!("{}, {}", root.as_raw_fd(), shown(path.as_os_str()));
+/// Opens `path` inside `root`.
+pub(crate) fn walk(root: &OwnedFd, path: &Path, missing: Missing, follow: bool) -> Result<Found, SysError> {
+    let errno = |e: Errno| sys::Errno::from_raw(e.raw_os_error());
+    let fail = |call, e| SysError::new(call, format!("{}, {path:?}", root.as_raw_fd()), errno(e));
     let mut todo = components(path.as_os_str());
-    let mut way: Vec<OwnedFd> = Vec::new();
-    let mut links = 0;
+    let mut way = vec![rustix::fs::openat(root, ".", STEP, Mode::empty()).map_err(|e| fail("openat", e))?];
+    let (mut real, mut links, mut detours) = (PathBuf::from("/"), Vec::new(), Vec::new());
     while let Some(name) = todo.pop() {
+        let here = &way[way.len() - 1];
         if name == "." || name == ".." {
-            if way.last().map_or(Ok(FileType::Directory), |top| kind(top.as_fd()))? != FileType::Directory {
-                return Err(SysError::new("openat", args(), Errno::ENOTDIR));
+            if kind(here.as_fd())? != FileType::Directory {
+                return Err(fail("openat", Errno::NOTDIR));
             }
-            if name == ".." {
+            if name == ".." && way.len() > 1 {
+                detours.push(real.clone());
+                real.pop();
                 way.pop();
             }
             continue;
         }
-        let here = way.last().map_or(root, AsFd::as_fd);
-        let found = step(here, &name, missing, todo.is_empty())?;
-        if kind(found.as_fd())? != FileType::Symlink || (todo.is_empty() && !follow_last) {
+        let found = step(here, &name, missing, todo.is_empty()).map_err(|(call, e)| fail(call, e))?;
+        real.push(&name);
+        if kind(found.as_fd())? != FileType::Symlink || (todo.is_empty() && !follow) {
             way.push(found);
             continue;
         }
-        links += 1;
-        if links > MOST_LINKS {
-            return Err(SysError::new("openat", args(), Errno::ELOOP));
+        if links.len() == MOST_LINKS {
+            return Err(fail("openat", Errno::LOOP));
         }
-        let text = rustix::fs::readlinkat(&found, "", Vec::new())
-            .map_err(|e| failed("readlinkat", format!("{}, \"\"", found.as_raw_fd()), e))?;
-        if text.as_bytes().starts_with(b"/") {
-            way.clear();
+        let text = rustix::fs::readlinkat(&found, "", Vec::new()).map_err(|e| fail("readlinkat", e))?;
+        let text = PathBuf::from(OsStr::from_bytes(text.as_bytes()));
+        todo.extend(components(text.as_os_str()));
+        links.push((real.clone(), text.clone()));
+        real.pop();
+        if text.is_absolute() {
+            real = PathBuf::from("/");
+            way.truncate(1);
         }
-        todo.extend(components(OsStr::from_bytes(text.as_bytes())));
     }
-    way.pop().map_or_else(|| again(root), Ok)
+    way.pop().map(|fd| Found { fd, real, links, detours }).ok_or_else(|| fail("openat", Errno::NOENT))
 }
 
 /// The components, last first. A slash at the end asks for a directory, as `/.` does.
@@ -79,35 +94,27 @@ fn components(path: &OsStr) -> Vec<OsString> {
     end.into_iter().chain(parts).map(|p| OsStr::from_bytes(p).to_owned()).collect()
 }
 
-/// Opens one component, and makes it first if it is missing and wanted.
-fn step(here: BorrowedFd<'_>, name: &OsStr, missing: Missing, last: bool) -> Result<OwnedFd, SysError> {
-    let open = || rustix::fs::openat(here, name, STEP, Mode::empty());
-    let args = || format!("{}, {}", here.as_raw_fd(), shown(name));
-    let not_there = match (open(), missing) {
-        (Err(e), Missing::Dir(_) | Missing::File) if e == rustix::io::Errno::NOENT => e,
-        (other, _) => return other.map_err(|e| failed("openat", args(), e)),
-    };
-    let (call, made) = match missing {
-        Missing::File if last => ("openat", make_file(here, name)),
-        Missing::Dir(mode) => ("mkdirat", rustix::fs::mkdirat(here, name, mode)),
-        Missing::File => ("mkdirat", rustix::fs::mkdirat(here, name, Mode::from_raw_mode(0o755))),
-        Missing::Fail => ("openat", Err(not_there)),
+/// A call and its errno.
+type Failure = (&'static str, Errno);
+
+/// Opens one component, and makes it first if it is missing and wanted. Says which call failed.
+fn step(here: &OwnedFd, name: &OsStr, missing: Missing, last: bool) -> Result<OwnedFd, Failure> {
+    let open = || rustix::fs::openat(here, name, STEP, Mode::empty()).map_err(|e| ("openat", e));
+    let dir = |mode| rustix::fs::mkdirat(here, name, mode).map_err(|e| ("mkdirat", e));
+    let made = match (open(), missing) {
+        (Err((_, Errno::NOENT)), Missing::Dir(mode)) => dir(mode),
+        (Err((_, Errno::NOENT)), Missing::File) if !last => dir(Mode::from_raw_mode(0o755)),
+        (Err((_, Errno::NOENT)), Missing::File) => {
+            let mode = Mode::from_raw_mode(0o644);
+            rustix::fs::mknodat(here, name, FileType::RegularFile, mode, 0).map_err(|e| ("mknodat", e))
+        }
+        (other, _) => return other,
     };
     match made {
         // Somebody was faster: then we take what is there now.
-        Err(e) if e != rustix::io::Errno::EXIST => Err(failed(call, args(), e)),
-        _ => open().map_err(|e| failed("openat", args(), e)),
+        Ok(()) | Err((_, Errno::EXIST)) => open(),
+        Err(e) => Err(e),
     }
-}
-
-fn make_file(here: BorrowedFd<'_>, name: &OsStr) -> Result<(), rustix::io::Errno> {
-    let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(here, name, how, Mode::from_raw_mode(0o644)).map(drop)
-}
-
-fn again(root: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
-    rustix::fs::openat(root, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|e| failed("openat", format!("{}, \".\"", root.as_raw_fd()), e))
 }
 
 #[cfg(test)]
@@ -117,11 +124,14 @@ mod tests {
     use super::*;
     use crate::Root;
 
-    /// What is found, or the errno: as two numbers that can be compared.
-    fn told(found: Result<OwnedFd, SysError>) -> Result<(u64, u64), Errno> {
+    /// What is found, or the errno: something that can be compared.
+    fn told(found: Result<OwnedFd, SysError>) -> Result<(u64, u64), sys::Errno> {
         let stat = found.map_err(|e| e.errno()).map(|fd| rustix::fs::fstat(fd).unwrap())?;
         Ok((stat.st_dev, stat.st_ino))
     }
+
+    const PATHS: &str = "/ . .. a /a/b a/b/.. a//b/./ abs abs/../file up/b a/rel loop dangling a/b/top/a \
+        a/file/x a/file/ a/file/. abs/ filedir filedir/ a/./b none none/.. ../a/file";
 
     #[test]
     fn by_hand_it_is_the_same_way_as_the_kernels() {
@@ -141,40 +151,26 @@ mod tests {
             symlink(text, at(name)).unwrap();
         }
         let root = Root::open(dir.path()).unwrap();
-        for path in [
-            "/",
-            "",
-            ".",
-            "..",
-            "a",
-            "/a/b",
-            "a/b/..",
-            "a//b/./",
-            "abs",
-            "abs/../file",
-            "up/b",
-            "a/rel",
-            "loop",
-            "dangling",
-            "a/file/",
-            "a/file/.",
-            "abs/",
-            "filedir/",
-            "a/./b",
-            "a/b/top/a",
-            "a/file/x",
-            "none",
-            "none/..",
-            "../a/file",
-            "filedir",
-        ] {
-            let path = Path::new(path);
-            let kernel = root.open_in(path, OFlags::PATH);
-            let own = walk(root.as_fd(), path, Missing::Fail, true);
-            assert_eq!(told(own), told(kernel), "{path:?}");
-            let kernel = root.open_in(path, OFlags::PATH | OFlags::NOFOLLOW);
-            let own = walk(root.as_fd(), path, Missing::Fail, false);
-            assert_eq!(told(own), told(kernel), "{path:?} not followed");
+        for path in PATHS.split_whitespace().chain([""]).map(Path::new) {
+            for (follow, how) in [(true, OFlags::PATH), (false, OFlags::PATH | OFlags::NOFOLLOW)] {
+                let own = walk(&root.dir, path, Missing::Fail, follow);
+                assert_eq!(told(own.map(|f| f.fd)), told(root.open_in(path, how)), "{path:?} {follow}");
+            }
         }
+    }
+
+    #[test]
+    fn what_lies_on_the_way_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("usr/lib/x")).unwrap();
+        std::fs::write(dir.path().join("usr/lib/a.so.1"), "").unwrap();
+        symlink("usr/lib", dir.path().join("lib")).unwrap();
+        symlink("/lib/a.so.1", dir.path().join("usr/lib/a.so")).unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let found = walk(&root.dir, Path::new("/lib/x/../a.so"), Missing::Fail, true).unwrap();
+        assert_eq!(found.real, Path::new("/usr/lib/a.so.1"));
+        let links = [("/lib", "usr/lib"), ("/usr/lib/a.so", "/lib/a.so.1"), ("/lib", "usr/lib")];
+        assert_eq!(found.links, links.map(|(path, text)| (path.into(), text.into())));
+        assert_eq!(found.detours, [Path::new("/usr/lib/x")]);
     }
 }

@@ -34,7 +34,7 @@ fn libraries_are_those_that_ldd_names() {
     let step = (programs.len() / most).max(1);
     for program in programs.into_iter().step_by(step) {
         let ours = match needs_of(Path::new("/"), &program) {
-            Ok(needs) => needs.paths,
+            Ok(needs) => needs,
             Err(Refusal::Library(missing)) => {
                 assert_eq!(ldd(&program).filter(|l| !l.is_empty()), None, "{missing}");
                 continue;

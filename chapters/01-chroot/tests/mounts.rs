@@ -88,9 +88,8 @@ fn a_missing_source_is_named_and_nothing_is_made() {
         let room = room(uid);
         let (code, text) = failure(&mount_in(&room, &["bind", "/no/such", "/data"]));
         assert_eq!(code, Some(1));
-        let expected =
-            "bind source /no/such for /data: stat(\"/no/such\") : ENOENT (No such file or directory)";
-        assert!(text.contains(expected), "{text}");
+        assert!(text.contains("bind source /no/such for /data"), "{text}");
+        assert!(text.contains("stat(\"/no/such\") : ENOENT (No such file or directory)"), "{text}");
         assert_eq!(std::fs::read_dir(room.rootfs()).unwrap().count(), 0);
     }
 }
@@ -125,7 +124,7 @@ fn a_directory_does_not_lie_on_a_file() {
         let room = room(uid);
         std::fs::write(room.rootfs().join("file"), "").unwrap();
         let (_, text) = failure(&mount_in(&room, &["tmpfs", "none", "/file"]));
-        assert!(text.contains("mount on /file: ") && text.contains("ENOTDIR"), "{text}");
+        assert!(text.contains("/file") && text.contains("ENOTDIR"), "{text}");
     }
 }
 
@@ -135,7 +134,7 @@ fn root_makes_nodes_and_a_user_namespace_cannot() {
     if userns_allowed() {
         let (code, text) = failure(&mount_in(&room, &["make", "/dev/null", "/"]));
         assert_eq!(code, Some(1));
-        assert!(text.contains("/dev/null: mknodat(") && text.contains("EPERM"), "{text}");
+        assert!(text.contains("/dev/null") && text.contains("mknodat(") && text.contains("EPERM"), "{text}");
     }
     require!(is_root(), "not-root", "mknod(2) takes root");
     let output = std::process::Command::new(room.path().join("mount_in"))

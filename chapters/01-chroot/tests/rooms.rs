@@ -111,7 +111,7 @@ fn a_library_that_is_taken_away_is_named_by_the_loader_and_by_us() {
         let ls = std::path::Path::new("/usr/bin/ls");
         let needs = chroot::needs_of(&room.rootfs(), ls).unwrap();
         // Behind the program and its interpreter.
-        let library = &needs.paths[2];
+        let library = &needs[2];
         let name = library.file_name().unwrap().to_str().unwrap();
         assert_eq!(room.run_in_rootfs(&["ls", "/usr"]).status.code(), Some(0));
 
@@ -134,7 +134,7 @@ fn a_library_that_is_taken_away_is_named_by_the_loader_and_by_us() {
 fn a_static_program_needs_no_library() {
     require!(userns_allowed(), "no-userns", WHY);
     let busybox = std::path::Path::new("/bin/busybox");
-    let is_static = chroot::needs_of("/".as_ref(), busybox).is_ok_and(|needs| needs.paths.len() == 1);
+    let is_static = chroot::needs_of("/".as_ref(), busybox).is_ok_and(|needs| needs.len() == 1);
     require!(is_static, "no-busybox", "package busybox-static");
     for uid in users() {
         let room = Room::new(uid).with(&["busybox"]);
