@@ -244,22 +244,21 @@ impl Layout {
     /// `Json`, `Io`.
     pub fn set_reference(&self, name: &Reference, manifest: Descriptor) -> Result<(), LayoutError> {
         let mut index = self.index()?;
-        let mut named = manifest.clone();
+        let mut named = manifest;
         named.annotations.insert(annotation::REF_NAME.to_owned(), name.familiar());
         named.annotations.insert(annotation::IMAGE_NAME.to_owned(), name.to_string());
         for old in index.manifests.iter_mut().filter(|m| is_named(m, name)) {
             old.annotations.remove(annotation::REF_NAME);
             old.annotations.remove(annotation::IMAGE_NAME);
         }
-        // One entry without a name is enough for a manifest, and none when it has a name.
-        let mut named_digests: Vec<Digest> =
+        // A manifest without a name has one entry, and none once it has a name.
+        let mut seen: Vec<Digest> =
             index.manifests.iter().filter(|m| has_name(m)).map(|m| m.digest).collect();
-        named_digests.push(named.digest);
-        let mut unnamed: Vec<Digest> = Vec::new();
+        seen.push(named.digest);
         index.manifests.retain(|m| {
-            let keep = has_name(m) || !(named_digests.contains(&m.digest) || unnamed.contains(&m.digest));
-            unnamed.push(m.digest);
-            keep
+            let known = seen.contains(&m.digest);
+            seen.push(m.digest);
+            has_name(m) || !known
         });
         index.manifests.push(named);
         self.set_index(&index)

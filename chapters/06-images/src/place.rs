@@ -85,27 +85,15 @@ impl Place {
         move |e| UnpackError::Make { name: name.clone(), call, source: e.into() }
     }
 
-    /// An empty file, in the place of whatever had that name. See [`Self::finish_file`].
+    /// An empty file, in the place of whatever had that name. Once it is filled: [`Self::finish_file`].
     pub(crate) fn new_file(&mut self, path: &Path) -> Result<File, UnpackError> {
         let how = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = self.put(path, "openat", |dir, name| {
-            rustix::fs::openat(dir, name, how, Mode::from_raw_mode(0o600))
-        })?;
-        Ok(File::from(made))
+        let mode = Mode::from_raw_mode(0o600);
+        self.put(path, "openat", |dir, name| rustix::fs::openat(dir, name, how, mode)).map(File::from)
     }
 
-    /// Owner first, since a change of owner takes set-uid bits and capabilities away (chown(2));
-    /// attributes before the mode, which may forbid writing them; the time last.
-    pub(crate) fn finish_file(&mut self, file: &File, meta: &Meta) -> Result<(), UnpackError> {
-        let owner = self.owner_to_set(meta);
-        if let Some((uid, gid)) = owner {
-            let done = rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-            done.map_err(|e| self.owner_error(e, meta))?;
-        }
-        self.keep_owner(meta, |key, value| rustix::fs::fsetxattr(file, key, value, XattrFlags::empty()))?;
-        self.xattrs(meta, |key, value| rustix::fs::fsetxattr(file, key, value, XattrFlags::empty()))?;
-        rustix::fs::fchmod(file, Mode::from_raw_mode(meta.mode)).map_err(self.error("fchmod"))?;
-        rustix::fs::futimens(file, &times(meta)).map_err(self.error("utimensat"))
+    pub(crate) fn finish_file(&mut self, path: &Path, meta: &Meta) -> Result<(), UnpackError> {
+        self.finish_in_parent(path, FileType::RegularFile, meta)
     }
 
     /// A directory: one that is there already stays, with what is in it.
@@ -131,7 +119,7 @@ impl Place {
 
     pub(crate) fn symlink(&mut self, path: &Path, target: &OsStr, meta: &Meta) -> Result<(), UnpackError> {
         self.put(path, "symlinkat", |dir, name| rustix::fs::symlinkat(target, dir, name))?;
-        self.finish_node(path, meta, false)
+        self.finish_in_parent(path, FileType::Symlink, meta)
     }
 
     /// A second name for a file of this layer.
@@ -166,7 +154,7 @@ impl Place {
         meta: &Meta,
     ) -> Result<(), UnpackError> {
         self.put(path, "mknodat", |dir, name| mknod(dir, name, kind, device))?;
-        self.finish_node(path, meta, true)
+        self.finish_in_parent(path, kind, meta)
     }
 
     /// Hides `path` of the layers below: a device 0:0 (overlayfs.rst, "whiteouts and opaque
@@ -185,7 +173,7 @@ impl Place {
     /// Hides what the layers below have in this directory.
     pub(crate) fn opaque(&mut self, path: &Path) -> Result<(), UnpackError> {
         let dir = self.ensure_dir(path)?;
-        // A descriptor that was opened with O_PATH takes no attribute; its name in /proc does.
+        // A descriptor that was opened with O_PATH takes no attribute (open(2)); its name in /proc does.
         let name = format!("/proc/self/fd/{}", dir.as_raw_fd());
         rustix::fs::setxattr(name, self.opaque_xattr, b"y", XattrFlags::empty())
             .map_err(self.error("setxattr overlay.opaque"))
@@ -201,44 +189,55 @@ impl Place {
             if rustix::fs::fstat(&dir).map_err(self.error("fstat"))?.st_ino != inode {
                 continue;
             }
-            self.finish_at(&PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())), &meta)?;
+            self.finish_at(dir.as_fd(), OsStr::new("."), FileType::Directory, &meta)?;
         }
         Ok(self.skipped)
     }
 
-    /// The metadata of a directory by its name in /proc, which leads to the directory itself.
-    fn finish_at(&mut self, at: &Path, meta: &Meta) -> Result<(), UnpackError> {
-        if let Some((uid, gid)) = self.owner_to_set(meta) {
-            let done = rustix::fs::chown(at, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-            done.map_err(|e| self.owner_error(e, meta))?;
-        }
-        self.keep_owner(meta, |key, value| rustix::fs::setxattr(at, key, value, XattrFlags::empty()))?;
-        self.xattrs(meta, |key, value| rustix::fs::setxattr(at, key, value, XattrFlags::empty()))?;
-        rustix::fs::chmod(at, Mode::from_raw_mode(meta.mode)).map_err(self.error("chmod"))?;
-        rustix::fs::utimensat(CWD, at, &times(meta), AtFlags::empty()).map_err(self.error("utimensat"))
-    }
-
-    /// The metadata of what can't be opened: symbolic links, fifos, devices.
-    fn finish_node(&mut self, path: &Path, meta: &Meta, has_mode: bool) -> Result<(), UnpackError> {
+    fn finish_in_parent(&mut self, path: &Path, kind: FileType, meta: &Meta) -> Result<(), UnpackError> {
         let (dir, name) = self.parent_of(path)?;
-        if let Some((uid, gid)) = self.owner_to_set(meta) {
-            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-            let done = rustix::fs::chownat(&dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
-            done.map_err(|e| self.owner_error(e, meta))?;
-        }
-        let full = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
-        self.xattrs(meta, |key, value| rustix::fs::lsetxattr(&full, key, value, XattrFlags::empty()))?;
-        if has_mode {
-            let mode = Mode::from_raw_mode(meta.mode);
-            rustix::fs::chmodat(&dir, name, mode, AtFlags::empty()).map_err(self.error("fchmodat"))?;
-        }
-        rustix::fs::utimensat(&dir, name, &times(meta), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(self.error("utimensat"))
+        self.finish_at((*dir).as_fd(), name, kind, meta)
     }
 
-    fn owner_to_set(&self, meta: &Meta) -> Option<(u32, u32)> {
-        let wanted = (meta.uid, meta.gid);
-        (self.owners == Owners::Keep && wanted != self.own).then_some(wanted)
+    /// Owner first, since a change of owner takes set-uid bits and capabilities away (chown(2)); the
+    /// mode last, since it may close the file to us.
+    fn finish_at(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &OsStr,
+        kind: FileType,
+        meta: &Meta,
+    ) -> Result<(), UnpackError> {
+        if self.owners == Owners::Keep && (meta.uid, meta.gid) != self.own {
+            let (uid, gid) = (Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)));
+            let done = rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
+            done.map_err(|e| self.owner_error(e, meta))?;
+        }
+        // There is no setxattrat(2) before Linux 6.13.
+        let full = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
+        for (key, value) in meta.xattrs.iter().chain(&self.owner_to_keep(kind, meta)) {
+            match rustix::fs::lsetxattr(&full, OsStr::from_bytes(key), value, XattrFlags::empty()) {
+                // As Docker: what this file system, or this user namespace, does not take is left out.
+                Err(Errno::OPNOTSUPP | Errno::PERM) => {
+                    self.skip(&format!("attribute {}", String::from_utf8_lossy(key)));
+                }
+                other => other.map_err(self.error("setxattr"))?,
+            }
+        }
+        rustix::fs::utimensat(dir, name, &times(meta), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(self.error("utimensat"))?;
+        if kind == FileType::Symlink {
+            return Ok(());
+        }
+        rustix::fs::chmodat(dir, name, Mode::from_raw_mode(meta.mode), AtFlags::empty())
+            .map_err(self.error("fchmodat"))
+    }
+
+    /// See [`Owners::Single`].
+    fn owner_to_keep(&self, kind: FileType, meta: &Meta) -> Option<(Vec<u8>, Vec<u8>)> {
+        let carries = matches!(kind, FileType::RegularFile | FileType::Directory);
+        let wanted = self.owners == Owners::Single && carries && (meta.uid, meta.gid) != (0, 0);
+        wanted.then(|| (OWNER_XATTR.into(), format!("{}:{}", meta.uid, meta.gid).into()))
     }
 
     fn owner_error(&self, errno: Errno, meta: &Meta) -> UnpackError {
@@ -246,39 +245,6 @@ impl Place {
             Errno::INVAL => UnpackError::Owner { name: self.name.clone(), uid: meta.uid, gid: meta.gid },
             other => self.error("chown")(other),
         }
-    }
-
-    fn keep_owner(
-        &mut self,
-        meta: &Meta,
-        set: impl Fn(&OsStr, &[u8]) -> Result<(), Errno>,
-    ) -> Result<(), UnpackError> {
-        if self.owners == Owners::Keep || (meta.uid, meta.gid) == (0, 0) {
-            return Ok(());
-        }
-        let value = format!("{}:{}", meta.uid, meta.gid);
-        match set(OsStr::new(OWNER_XATTR), value.as_bytes()) {
-            Err(Errno::OPNOTSUPP) => self.skip("its owner: the file system has no user attributes"),
-            other => other.map_err(self.error("setxattr owner"))?,
-        }
-        Ok(())
-    }
-
-    /// As Docker: an attribute that this file system, or this user namespace, does not take is left out.
-    fn xattrs(
-        &mut self,
-        meta: &Meta,
-        set: impl Fn(&OsStr, &[u8]) -> Result<(), Errno>,
-    ) -> Result<(), UnpackError> {
-        for (key, value) in &meta.xattrs {
-            match set(OsStr::from_bytes(key), value) {
-                Err(Errno::OPNOTSUPP | Errno::PERM) => {
-                    self.skip(&format!("attribute {}", String::from_utf8_lossy(key)));
-                }
-                other => other.map_err(self.error("setxattr"))?,
-            }
-        }
-        Ok(())
     }
 
     fn refused(&self, why: &'static str) -> UnpackError {

@@ -154,7 +154,7 @@ impl<R: Read> Work<'_, R> {
         let mut file = self.place.new_file(path)?;
         io::copy(&mut self.tar, &mut file)
             .map_err(|source| UnpackError::Read { name: Some(name.to_owned()), source })?;
-        self.place.finish_file(&file, &meta(entry))
+        self.place.finish_file(path, &meta(entry))
     }
 
     fn device(&mut self, path: &Path, entry: &Entry) -> Result<(), Refusal> {
