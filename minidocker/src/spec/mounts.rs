@@ -14,8 +14,21 @@ pub(super) fn all(host: &HostConfig, facts: &Facts) -> Vec<Mount> {
         devpts(facts),
         sys(host, facts),
     ];
-    if facts.cgroup_view == CgroupView::Unified {
-        mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid", "noexec", "nodev"]));
+    match facts.cgroup_view {
+        CgroupView::Unified => {
+            mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid", "noexec", "nodev"]));
+        }
+        // The host's hierarchies came along with its /sys, and "ro" doesn't reach mounts below:
+        // in a cgroup that this user may write to, the container could take itself out of its limits.
+        CgroupView::Nothing if binds_sys(host, facts) => {
+            mounts.push(mount(
+                "/sys/fs/cgroup",
+                "tmpfs",
+                "tmpfs",
+                &["ro", "nosuid", "noexec", "nodev", "mode=755", "size=4k"],
+            ));
+        }
+        CgroupView::Nothing => {}
     }
     mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
     let size = format!("size={}", host.shm_size);
@@ -44,8 +57,12 @@ fn devpts(facts: &Facts) -> Mount {
 /// sysfs shows the network devices of the namespace that mounts it, so the kernel lets only the
 /// owner of the network namespace mount it: EPERM in a user namespace that uses the host's.
 /// There the host's `/sys` is bound, read-only.
+fn binds_sys(host: &HostConfig, facts: &Facts) -> bool {
+    facts.rootless && host.network_mode == NetworkMode::Host
+}
+
 fn sys(host: &HostConfig, facts: &Facts) -> Mount {
-    if facts.rootless && host.network_mode == NetworkMode::Host {
+    if binds_sys(host, facts) {
         return mount("/sys", "bind", "/sys", &["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"]);
     }
     mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"])

@@ -58,6 +58,21 @@ fn sysfs_is_bound_where_the_network_namespace_is_not_ours() {
 }
 
 #[test]
+fn the_hosts_cgroups_do_not_come_along_with_its_sys() {
+    let host = |facts: &Facts| with(facts, |request| request.host_config.network_mode = NetworkMode::Host);
+    let kind = |facts: &Facts| {
+        let mounts = host(facts).mounts().clone().unwrap();
+        let cgroup = mounts.iter().find(|mount| mount.destination().to_str() == Some("/sys/fs/cgroup"));
+        cgroup.map(|mount| mount.typ().clone().unwrap())
+    };
+    let unified = Facts { cgroup_view: CgroupView::Unified, ..rootless(&[1]) };
+    assert_eq!(kind(&rootless(&[1])).as_deref(), Some("tmpfs"));
+    assert_eq!(kind(&unified).as_deref(), Some("cgroup"));
+    assert_eq!(kind(&facts()), None);
+    assert!(options(&host(&rootless(&[1])), "/sys/fs/cgroup").contains(&"ro".to_owned()));
+}
+
+#[test]
 fn namespaces_follow_the_network_and_the_user() {
     use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, User, Uts};
     assert_eq!(namespaces(&built(|_| {})), [Mount, Uts, Pid, Ipc, Cgroup, Network]);
