@@ -106,6 +106,34 @@ fn more_lowerdirs_than_fit_in_a_page_mount_option_by_option() {
 }
 
 #[test]
+fn where_the_long_way_is_missing_the_error_counts_lowerdirs_and_bytes() {
+    if !cfg!(debug_assertions) {
+        return; // a release build hears no injected error
+    }
+    for who in users() {
+        let room = Room::new(*who);
+        let lowers: Vec<String> =
+            (0..200).map(|n| room.at(&format!("l{n:0>30}")).display().to_string()).collect();
+        for lower in &lowers {
+            std::fs::create_dir(lower).unwrap();
+        }
+        let path = |p: &str| room.at(p).to_str().unwrap().to_owned();
+        let (m, u, w, a, b) = (path("m"), path("u"), path("w"), path("a"), path("b"));
+        let flag = if *who == As::Rootless { "--userxattr" } else { "" };
+        let program = room.program();
+        // The outer overlay has nothing to do with it: the shell in it is the inner one's parent.
+        let inner = format!(
+            "MINIDOCKER_INJECT=client:fsopen:ENOSYS exec {} {flag} {b} {u} {w} {} -- true",
+            program.display(),
+            lowers.join(" "),
+        );
+        let (code, out) = room.run(&[&m, &u, &w, &a, "--", "sh", "-ec", &inner]);
+        assert_eq!(code, 125, "{who:?}: {out}");
+        assert!(out.starts_with("200 lowerdirs need "), "{who:?}: {out}");
+    }
+}
+
+#[test]
 fn a_volatile_upper_mounts_again_volatile_or_not() {
     for who in users() {
         let room = Room::new(*who);

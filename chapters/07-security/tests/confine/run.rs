@@ -22,7 +22,19 @@ pub(crate) fn is_root() -> bool {
 
 /// Those that are root somewhere. Root can try both, a plain user the second.
 pub(crate) fn roots() -> &'static [As] {
-    if is_root() { &[As::Root, As::Rootless] } else { &[As::Rootless] }
+    let mut test = Command::new("unshare");
+    test.args(["--user", "--map-root-user", "true"]).stderr(Stdio::null());
+    if is_root() {
+        test.uid(65534).gid(65534);
+    }
+    match (is_root(), test.status().is_ok_and(|s| s.success())) {
+        (true, true) => &[As::Root, As::Rootless],
+        (false, true) => &[As::Rootless],
+        (root, false) => {
+            kit::skip("no-userns", &"plain users may not make user namespaces here");
+            if root { &[As::Root] } else { &[] }
+        }
+    }
 }
 
 /// What the example prints in a mount namespace that goes with it. `{}` in an argument becomes a
