@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 /// Docker's 125: it was us who failed, not the program.
 fn failed(e: anyhow::Error) -> ExitCode {
     eprintln!("{}: {e:#}", env!("CARGO_BIN_NAME"));
-    if let Some(hint) = e.downcast_ref::<sys::SysError>().and_then(sys::SysError::hint) {
+    if let Some(hint) = e.root_cause().downcast_ref::<sys::SysError>().and_then(sys::SysError::hint) {
         eprintln!("  because: {}\n  do: {}", hint.because, hint.remedy);
     }
     ExitCode::from(125)

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 /// Docker's 125: it was us who failed, not the program.
 fn failed(e: anyhow::Error) -> ExitCode {
     eprintln!("{}: {e:#}", env!("CARGO_BIN_NAME"));
-    if let Some(hint) = e.downcast_ref::<sys::SysError>().and_then(sys::SysError::hint) {
+    if let Some(hint) = e.root_cause().downcast_ref::<sys::SysError>().and_then(sys::SysError::hint) {
         eprintln!("  because: {}\n  do: {}", hint.because, hint.remedy);
     }
     ExitCode::from(125)
@@ -134,7 +134,7 @@ fn enter(args: &Args, rootfs: &Path) -> Result<()> {
     // A sysfs shows a network namespace, and may be mounted only by its owner.
     let sysfs = Mount::new("sysfs", Path::new("/sys"), safe | MsFlags::MS_RDONLY, None);
     if let Err(e) = chroot::mount_in(&root, &sysfs) {
-        eprintln!("{}: no /sys: {e}", env!("CARGO_BIN_NAME"));
+        eprintln!("{}: no /sys: {:#}", env!("CARGO_BIN_NAME"), anyhow::Error::from(e));
     }
     chroot::mount_in(&root, &Mount::new("tmpfs", Path::new("/dev"), MsFlags::MS_NOSUID, Some("mode=755")))?;
     chroot::populate_dev(&root, Nodes::Bind)?;
