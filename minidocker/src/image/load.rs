@@ -1,8 +1,10 @@
 //! From a descriptor in the layout to an image whose layers are unpacked.
 
+use std::path::{Path, PathBuf};
+
 use images::{
-    Descriptor, Digest, ImageConfig, Index, Layout, Manifest, Owners, Reference, UnpackOptions, is_manifest,
-    is_unpacked, layer_dir, spec, unpack_into_store,
+    Descriptor, Digest, ImageConfig, Index, Layout, Manifest, Owners, Reference, UnpackOptions,
+    hides_all_below, is_manifest, is_unpacked, layer_dir, spec, unpack_into_store,
 };
 
 use super::{Image, ImageError};
@@ -16,6 +18,16 @@ pub(super) fn image(
     name: String,
 ) -> Result<Image, ImageError> {
     let manifest = manifest(layout, descriptor, &name)?;
+    of_manifest(store, layout, &manifest, name)
+}
+
+/// The image of a manifest that was read already.
+pub(super) fn of_manifest(
+    store: &Store,
+    layout: &Layout,
+    manifest: &Manifest,
+    name: String,
+) -> Result<Image, ImageError> {
     let config: ImageConfig = layout.read_json(&manifest.config)?;
     let diff_ids = &config.rootfs.diff_ids;
     if diff_ids.len() != manifest.layers.len() {
@@ -23,15 +35,26 @@ pub(super) fn image(
         return Err(ImageError::Damaged { name, why });
     }
     unpack_missing(store, layout, diff_ids, &manifest.layers)?;
-    // overlayfs refuses a directory that is there twice (ELOOP), and the upper one hides the lower.
+    let lowers = lowers(&store.layers(), diff_ids);
+    Ok(Image { id: manifest.config.digest, name, config, lowers, notices: Vec::new() })
+}
+
+/// The lower directories for overlayfs, topmost first.
+fn lowers(layers: &Path, diff_ids: &[Digest]) -> Vec<PathBuf> {
     let mut lowers = Vec::new();
     for diff_id in diff_ids.iter().rev() {
-        let lower = layer_dir(&store.layers(), diff_id);
-        if !lowers.contains(&lower) {
-            lowers.push(lower);
+        let lower = layer_dir(layers, diff_id);
+        // overlayfs refuses a directory that is there twice (ELOOP), and the upper one hides the lower.
+        if lowers.contains(&lower) {
+            continue;
+        }
+        let hides = hides_all_below(&lower);
+        lowers.push(lower);
+        if hides {
+            break;
         }
     }
-    Ok(Image { id: manifest.config.digest, name, config, lowers, notices: Vec::new() })
+    lowers
 }
 
 /// The configuration by its digest.
@@ -140,14 +163,14 @@ fn chain(error: impl std::error::Error) -> String {
     text
 }
 
-/// The descriptor of `reference`, if its name stands in the index.
-pub(super) fn named(
-    layout: &Layout,
-    reference: &Reference,
-) -> Result<Option<(Descriptor, Manifest)>, ImageError> {
-    let Some(descriptor) = layout.resolve(reference)?.filter(|d| is_manifest(&d.media_type)) else {
-        return Ok(None);
-    };
-    let manifest = layout.read_json(&descriptor)?;
-    Ok(Some((descriptor, manifest)))
+/// The manifest that `reference` means, if its name stands in the index.
+pub(super) fn named(layout: &Layout, reference: &Reference) -> Result<Option<Manifest>, ImageError> {
+    match layout.resolve(reference)?.filter(|d| is_manifest(&d.media_type)) {
+        Some(descriptor) => Ok(Some(layout.read_json(&descriptor)?)),
+        None => Ok(None),
+    }
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -74,7 +74,7 @@ fn shrc(shell: &Path) -> String {
 /// A link from the PATH to a program that lies elsewhere, or has another name (a busybox applet).
 /// What is there already stays.
 pub(super) fn link(tree: &Path, name: &str, to: &Path) -> Result<(), String> {
-    let bin = Root::open(tree).map_err(shown)?.make_dir_all(Path::new("/usr/bin"), 0o755).map_err(shown)?;
+    let bin = Root::open(tree).map_err(shown)?.make_dir_all(Path::new("/bin"), 0o755).map_err(shown)?;
     match rustix::fs::symlinkat(to, &bin, name) {
         Err(rustix::io::Errno::EXIST) => Ok(()),
         other => other.map_err(|e| failed("symlinkat", name, e)),
@@ -121,4 +121,55 @@ pub(super) fn config(created: String, diff_id: images::Digest) -> ImageConfig {
         ..History::default()
     }];
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn the_tree_has_its_own_users_and_directories() {
+        let tree = tempfile::tempdir().unwrap();
+        write(tree.path(), Path::new("/bin/dash")).unwrap();
+        let mode = |path: &str| std::fs::metadata(tree.path().join(path)).unwrap().mode() & 0o7777;
+        assert_eq!((mode(""), mode("tmp"), mode("root"), mode("proc")), (0o755, 0o1777, 0o700, 0o555));
+        assert_eq!(mode("etc/passwd"), 0o644);
+        let passwd = std::fs::read_to_string(tree.path().join("etc/passwd")).unwrap();
+        assert!(passwd.starts_with("root:x:0:0:root:/root:/bin/sh\n"));
+        assert!(!tree.path().join("etc/hosts").exists());
+    }
+
+    #[test]
+    fn a_link_never_replaces_a_program_and_follows_none_out() {
+        let tree = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/usr/bin", tree.path().join("bin")).unwrap();
+        link(tree.path(), "ip", Path::new("/bin/busybox")).unwrap();
+        link(tree.path(), "ip", Path::new("/bin/other")).unwrap();
+        assert_eq!(std::fs::read_link(tree.path().join("usr/bin/ip")).unwrap(), Path::new("/bin/busybox"));
+    }
+
+    /// What an interactive shell writes before it reads its first line in /tmp.
+    fn prompt(shell: &[&str], own: Option<&str>) -> Option<String> {
+        let tree = tempfile::tempdir().unwrap();
+        let real = std::fs::canonicalize(["/usr/bin/", shell[0]].concat()).ok()?;
+        write(tree.path(), &real).unwrap();
+        let mut command = Command::new(&real);
+        command.args(&shell[1..]).arg("-i").stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/tmp");
+        command.env_clear().env("PS1", own.unwrap_or(PS1)).env("ENV", tree.path().join("etc/shrc"));
+        Some(String::from_utf8_lossy(&command.output().ok()?.stderr).into_owned())
+    }
+
+    #[test]
+    fn the_prompt_shows_the_working_directory_in_dash_and_in_bash() {
+        let shells: [&[&str]; 3] = [&["dash"], &["bash", "--norc"], &["bash", "--posix"]];
+        for shell in shells {
+            let Some(said) = prompt(shell, None) else { continue };
+            assert!(said.contains("[hostbox] /tmp # "), "{shell:?}: {said:?}");
+            let said = prompt(shell, Some("mine> ")).unwrap();
+            assert!(said.contains("mine> ") && !said.contains("hostbox"), "{shell:?}: {said:?}");
+        }
+    }
 }

@@ -54,7 +54,7 @@ fn build(
     host: &Path,
     tree: &Path,
 ) -> Result<Vec<String>, ImageError> {
-    let Chosen { programs, mut notices, absent, applets } = choose(host);
+    let Chosen { programs, mut notices, absent, applets } = choose(host, applets);
     let paths: Vec<PathBuf> = programs.iter().chain(&applets).map(|(_, path)| path.clone()).collect();
     let report = chroot::assemble(host, &paths, tree, LIMIT_BYTES).map_err(hostbox)?;
     for (name, path) in programs.iter().filter(|(name, _)| GUARANTEED.contains(name)) {
@@ -81,7 +81,8 @@ fn build(
     Ok(notices)
 }
 
-fn choose(host: &Path) -> Chosen {
+/// `applets` tells what a busybox can do.
+fn choose(host: &Path, applets: impl Fn(&Path, &Path) -> Vec<String>) -> Chosen {
     let mut chosen = Chosen::default();
     let mut wanted_of_busybox = Vec::new();
     for name in GUARANTEED.into_iter().chain(EXTRA) {
@@ -156,4 +157,93 @@ fn name(
 
 fn hostbox(error: impl std::fmt::Display) -> ImageError {
     ImageError::Hostbox(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    /// A host with these executable files.
+    fn host(files: &[&str]) -> tempfile::TempDir {
+        let host = tempfile::tempdir().unwrap();
+        for file in files {
+            put(host.path(), file, "");
+        }
+        host
+    }
+
+    fn put(host: &Path, file: &str, text: &str) {
+        let path = host.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn path_of<'a>(chosen: &'a Chosen, name: &str) -> Option<&'a Path> {
+        chosen.programs.iter().find(|(n, _)| *n == name).map(|(_, path)| path.as_path())
+    }
+
+    #[test]
+    fn programs_come_from_fixed_directories_and_the_system_profile_alone() {
+        let host = host(&[
+            "bin/sh",
+            "usr/bin/ls",
+            "sbin/ip",
+            "run/current-system/sw/bin/cat",
+            "usr/local/bin/id",
+            "home/me/bin/ps",
+            "snap/bin/grep",
+            "opt/bin/wc",
+        ]);
+        let chosen = choose(host.path(), |_, _| Vec::new());
+        assert_eq!(path_of(&chosen, "sh"), Some(Path::new("/bin/sh")));
+        assert_eq!(path_of(&chosen, "ls"), Some(Path::new("/usr/bin/ls")));
+        assert_eq!(path_of(&chosen, "ip"), Some(Path::new("/sbin/ip")));
+        assert_eq!(path_of(&chosen, "cat"), Some(Path::new("/run/current-system/sw/bin/cat")));
+        for name in ["id", "ps", "grep", "wc"] {
+            assert_eq!(path_of(&chosen, name), None, "{name}");
+            assert!(chosen.notices.contains(&format!("hostbox has no {name}: this machine has none")));
+            assert!(chosen.absent.contains(&name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_link_into_a_home_or_to_a_launcher_is_not_the_systems() {
+        let host = host(&["home/me/ls", "snap/core/ps", "usr/bin/cat"]);
+        symlink("../../home/me/ls", host.path().join("usr/bin/ls")).unwrap();
+        symlink("../../snap/core/ps", host.path().join("usr/bin/ps")).unwrap();
+        let chosen = choose(host.path(), |_, _| Vec::new());
+        assert!(chosen.notices.contains(&"hostbox has no ls: /home/me/ls is not of the system".to_owned()));
+        assert!(chosen.notices.contains(&"hostbox has no ps: /snap/core/ps is not of the system".to_owned()));
+        assert!(path_of(&chosen, "cat").is_some());
+        // The link stands there: it can't appear.
+        assert!(!chosen.absent.contains(&"ls".to_owned()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_executable_is_no_program_and_makes_nothing_stale() {
+        let host = host(&["bin/sh"]);
+        fs::write(host.path().join("bin/ls"), "").unwrap();
+        let chosen = choose(host.path(), |_, _| Vec::new());
+        assert_eq!(path_of(&chosen, "ls"), None);
+        assert!(!chosen.absent.contains(&"ls".to_owned()));
+    }
+
+    #[test]
+    fn busybox_stands_in_for_what_it_can_do() {
+        let host = host(&["bin/sh"]);
+        put(host.path(), "bin/busybox", "");
+        let list = |_: &Path, _: &Path| ["ls", "ip", "seq"].map(str::to_owned).to_vec();
+        let chosen = choose(host.path(), list);
+        let busybox = PathBuf::from("/bin/busybox");
+        assert_eq!(
+            chosen.applets,
+            [("ls", busybox.clone()), ("ip", busybox.clone()), ("seq", busybox.clone())]
+        );
+        assert!(!chosen.notices.iter().any(|n| n.contains("no ip")));
+        assert!(chosen.notices.contains(&"hostbox has no ps: this machine has none".to_owned()));
+    }
 }

@@ -11,7 +11,7 @@ mod trial;
 
 use std::path::Path;
 
-use images::{Layout, Reference};
+use images::{Layout, Manifest, Reference};
 
 use super::{Image, ImageError, load};
 use crate::store::{Lock, Store};
@@ -28,42 +28,26 @@ pub(super) fn is_meant(reference: &Reference) -> bool {
 /// The image, made now if it is missing or stale.
 pub(super) fn ready(store: &Store, layout: &Layout, reference: &Reference) -> Result<Image, ImageError> {
     let host = Path::new("/");
-    if let Some(image) = fresh(store, layout, reference, host)? {
-        return Ok(image);
+    let name = reference.familiar();
+    if let Some(manifest) = fresh(layout, reference, host)? {
+        return load::of_manifest(store, layout, &manifest, name);
     }
     let notices = {
         let _lock = Lock::exclusive(&store.lock_of("images"))?;
         // Whoever held the lock before us may have made it.
-        if is_fresh(layout, reference, host)? {
-            Vec::new()
-        } else {
-            make::make(store, layout, reference, host)?
+        match fresh(layout, reference, host)? {
+            Some(_) => Vec::new(),
+            None => make::make(store, layout, reference, host)?,
         }
     };
-    match fresh(store, layout, reference, host)? {
-        Some(image) => Ok(Image { notices, ..image }),
-        None => {
-            Err(ImageError::Hostbox("programs of the host change while it is made; try again".to_owned()))
-        }
-    }
-}
-
-fn fresh(
-    store: &Store,
-    layout: &Layout,
-    reference: &Reference,
-    host: &Path,
-) -> Result<Option<Image>, ImageError> {
     match load::named(layout, reference)? {
-        Some((descriptor, manifest)) if !Record::of(&manifest).is_some_and(|r| r.is_stale(host)) => {
-            // A hostbox without our record was put there by its user, who may want it.
-            load::image(store, layout, &descriptor, reference.familiar()).map(Some)
-        }
-        _ => Ok(None),
+        Some(manifest) => Ok(Image { notices, ..load::of_manifest(store, layout, &manifest, name)? }),
+        None => Err(ImageError::NotFound { name }),
     }
 }
 
-fn is_fresh(layout: &Layout, reference: &Reference, host: &Path) -> Result<bool, ImageError> {
+/// The manifest, unless it is stale. A hostbox without our record was put there by its user, and counts.
+fn fresh(layout: &Layout, reference: &Reference, host: &Path) -> Result<Option<Manifest>, ImageError> {
     let named = load::named(layout, reference)?;
-    Ok(named.is_some_and(|(_, manifest)| !Record::of(&manifest).is_some_and(|r| r.is_stale(host))))
+    Ok(named.filter(|manifest| !Record::of(manifest).is_some_and(|record| record.is_stale(host))))
 }

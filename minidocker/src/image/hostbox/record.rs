@@ -66,3 +66,82 @@ impl Record {
             || self.absent.iter().any(|name| appeared(host, name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A host with one program and one link, and the record of both.
+    fn host() -> (tempfile::TempDir, Record) {
+        let host = tempfile::tempdir().unwrap();
+        fs::create_dir_all(host.path().join("usr/bin")).unwrap();
+        fs::write(host.path().join("usr/bin/dash"), "elf").unwrap();
+        symlink("dash", host.path().join("usr/bin/sh")).unwrap();
+        let meta = fs::metadata(host.path().join("usr/bin/dash")).unwrap();
+        let source = chroot::Source {
+            path: "/usr/bin/dash".into(),
+            size_bytes: meta.len(),
+            mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
+        };
+        let report =
+            chroot::Report { sources: vec![source], links: vec!["/usr/bin/sh".into()], ..Default::default() };
+        let record = Record::new(host.path(), &report, vec!["ip".to_owned()]);
+        (host, record)
+    }
+
+    #[test]
+    fn an_untouched_host_keeps_its_image() {
+        let (host, record) = host();
+        assert!(!record.is_stale(host.path()));
+        let mut manifest =
+            Manifest::new(images::Descriptor::new("x", images::Digest::of(b""), 0), Vec::new());
+        assert_eq!(Record::of(&manifest), None);
+        manifest.annotations.insert(ANNOTATION.to_owned(), serde_json::to_string(&record).unwrap());
+        assert_eq!(Record::of(&manifest), Some(record));
+        manifest.annotations.insert(ANNOTATION.to_owned(), "of another version".to_owned());
+        assert!(Record::of(&manifest).unwrap().is_stale(host.path()));
+    }
+
+    #[test]
+    fn another_size_or_time_makes_it_stale() {
+        let (host, record) = host();
+        let dash = host.path().join("usr/bin/dash");
+        let time = fs::metadata(&dash).unwrap().modified().unwrap();
+        let later = time + std::time::Duration::from_nanos(1);
+        let file = fs::File::options().append(true).open(&dash).unwrap();
+        file.set_modified(later).unwrap();
+        assert!(record.is_stale(host.path()));
+        file.set_modified(time).unwrap();
+        assert!(!record.is_stale(host.path()));
+        std::io::Write::write_all(&mut &file, b"longer").unwrap();
+        file.set_modified(time).unwrap();
+        assert!(record.is_stale(host.path()));
+    }
+
+    #[test]
+    fn a_removed_program_or_another_link_makes_it_stale() {
+        let (host, record) = host();
+        let sh = host.path().join("usr/bin/sh");
+        fs::remove_file(&sh).unwrap();
+        assert!(record.is_stale(host.path()));
+        symlink("bash", &sh).unwrap();
+        assert!(record.is_stale(host.path()));
+        fs::remove_file(&sh).unwrap();
+        symlink("dash", &sh).unwrap();
+        assert!(!record.is_stale(host.path()));
+        fs::remove_file(host.path().join("usr/bin/dash")).unwrap();
+        assert!(record.is_stale(host.path()));
+    }
+
+    #[test]
+    fn a_program_that_the_host_hadnt_makes_it_stale() {
+        let (host, record) = host();
+        fs::create_dir(host.path().join("sbin")).unwrap();
+        assert!(!record.is_stale(host.path()));
+        fs::write(host.path().join("sbin/ip"), "elf").unwrap();
+        assert!(record.is_stale(host.path()));
+    }
+}
