@@ -53,7 +53,7 @@ fn failed(e: anyhow::Error) -> ExitCode {
 const PROGRAMS: [&str; 12] =
     ["sh", "ls", "cat", "ps", "id", "hostname", "mount", "ip", "sleep", "env", "grep", "head"];
 /// More than the programs and their libraries need.
-const ASSEMBLED_LIMIT_BYTES: u64 = 64 << 20;
+const ASSEMBLED_LIMIT_BYTES: u64 = 256 << 20;
 
 /// Makes a root of the host's own programs and the libraries that they need.
 fn assemble(args: &Args, into: &Path) -> Result<()> {
@@ -69,9 +69,6 @@ fn assemble(args: &Args, into: &Path) -> Result<()> {
 fn run(args: &Args) -> Result<u8> {
     let assembled = tempfile::tempdir()?;
     let rootfs = args.rootfs.as_deref().unwrap_or(assembled.path());
-    if args.rootfs.is_none() {
-        assemble(args, rootfs)?;
-    }
     match sys::clone3(&sys::CloneArgs::default())? {
         sys::Cloned::Child => {
             let code = enter(args, rootfs).and_then(|()| exec(&args.program));
@@ -93,8 +90,14 @@ fn run(args: &Args) -> Result<u8> {
 /// What the child does before it becomes the program.
 fn enter(args: &Args, rootfs: &Path) -> Result<()> {
     sys::borrowed_room()?;
-    // pivot_root(2) wants a mount: any directory becomes one when it is bound on itself.
-    sys::mount(Some(rootfs), rootfs, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+    if args.rootfs.is_some() {
+        // pivot_root(2) wants a mount: any directory becomes one when it is bound on itself.
+        sys::mount(Some(rootfs), rootfs, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+    } else {
+        // In memory, so that nothing is left of it, however we end.
+        sys::mount(None, rootfs, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=755"))?;
+        assemble(args, rootfs)?;
+    }
     let root = Root::open(rootfs)?;
     // The host's /proc, so ps(1) still shows the host: the hole that chapter 2 closes.
     chroot::mount_in(&root, &Mount::bind(Path::new("/proc"), Path::new("/proc")))?;

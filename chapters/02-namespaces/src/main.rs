@@ -69,7 +69,7 @@ fn failed(e: anyhow::Error) -> ExitCode {
 const PROGRAMS: [&str; 12] =
     ["sh", "ls", "cat", "ps", "id", "hostname", "mount", "ip", "sleep", "env", "grep", "head"];
 /// More than the programs and their libraries need.
-const ASSEMBLED_LIMIT_BYTES: u64 = 64 << 20;
+const ASSEMBLED_LIMIT_BYTES: u64 = 256 << 20;
 
 /// Makes a root of the host's own programs and the libraries that they need.
 fn assemble(args: &Args, into: &Path) -> Result<()> {
@@ -85,9 +85,6 @@ fn assemble(args: &Args, into: &Path) -> Result<()> {
 fn run(args: &Args) -> Result<u8> {
     let assembled = tempfile::tempdir()?;
     let rootfs = args.rootfs.as_deref().unwrap_or(assembled.path());
-    if args.rootfs.is_none() {
-        assemble(args, rootfs)?;
-    }
     anyhow::ensure!(args.own(Kind::Mnt), "--share mnt: what we mount would be mounted on the host");
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| args.own(*kind)).collect();
     let maps = args.own(Kind::User).then(Maps::for_this_process).transpose()?;
@@ -123,8 +120,14 @@ fn enter(args: &Args, rootfs: &Path) -> Result<()> {
     if args.own(Kind::Net) {
         namespaces::loopback_up()?;
     }
-    // pivot_root(2) wants a mount: any directory becomes one when it is bound on itself.
-    sys::mount(Some(rootfs), rootfs, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+    if args.rootfs.is_some() {
+        // pivot_root(2) wants a mount: any directory becomes one when it is bound on itself.
+        sys::mount(Some(rootfs), rootfs, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
+    } else {
+        // In memory, so that nothing is left of it, however we end.
+        sys::mount(None, rootfs, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=755"))?;
+        assemble(args, rootfs)?;
+    }
     let root = Root::open(rootfs)?;
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     // A procfs shows the pid namespace of whoever mounts it.
