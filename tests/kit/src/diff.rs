@@ -14,7 +14,8 @@ pub fn difference(before: &BTreeSet<String>, after: &BTreeSet<String>) -> String
 }
 
 /// One line for each file below `dir`: mode, owner, size, and the times of the last change of its
-/// content and of its metadata. A write of any kind changes the last one.
+/// content and of its metadata. A write of any
+/// kind changes the last one (left out where hard links share the file).
 #[must_use]
 pub fn tree(dir: &Path) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
@@ -37,7 +38,10 @@ fn walk(top: &Path, dir: &Path, lines: &mut BTreeSet<String>) {
 fn line(top: &Path, path: &Path) -> String {
     let m = path.symlink_metadata().unwrap();
     let name = path.strip_prefix(top).unwrap().display();
-    let changed = format!("{}.{} {}.{}", m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
+    // A hard link made elsewhere changes the ctime of a shared file.
+    let shared = m.is_file() && m.nlink() > 1;
+    let ctime = if shared { (0, 0) } else { (m.ctime(), m.ctime_nsec()) };
+    let changed = format!("{}.{} {}.{}", m.mtime(), m.mtime_nsec(), ctime.0, ctime.1);
     format!("{name} {:o} {}:{} {} {changed}", m.mode(), m.uid(), m.gid(), m.len())
 }
 

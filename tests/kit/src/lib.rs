@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod call;
 mod diff;
 mod minidocker;
 mod output;
@@ -40,12 +41,13 @@ mod store;
 mod who;
 mod words;
 
+pub use call::Call;
 pub use diff::{difference, tree};
-pub use minidocker::{Call, Minidocker};
+pub use minidocker::Minidocker;
 pub use output::Output;
 pub use peers::Dockerd;
 pub use processes::Process;
-pub use rootfs::{add_program, debian, small_rootfs};
+pub use rootfs::{add_program, debian, give, small_rootfs};
 pub use running::Running;
 pub use skip::{is_newer_than_docker, skip};
 pub use snapshot::{HostSnapshot, Left};

@@ -3,26 +3,23 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use crate::processes::Process;
 use crate::room::Room;
-use crate::{Left, Output, Running, Who};
+use crate::{Call, Left, Output, Who};
 
 /// The binary under test, its root, and the user who runs it.
 ///
-/// Each has a root of its own, in which `hostbox` is ready: a copy of a store that is made once
-/// for each build of the binary (a copy, because hard links or a shared directory would let one
-/// test spoil another; 24 MiB at most, shared extents where the file system can).
+/// Each has a root of its own, in which `hostbox` is ready: hard links to a store that is made
+/// once for each build of the binary.
 /// `MINIDOCKER_BIN=docker` puts Docker in its place, any other value another build of minidocker.
 pub struct Minidocker {
-    program: PathBuf,
-    who: Who,
+    pub(crate) program: PathBuf,
+    pub(crate) who: Who,
     env: BTreeMap<OsString, OsString>,
-    room: Arc<Room>,
+    pub(crate) room: Arc<Room>,
 }
 
 impl Minidocker {
@@ -76,15 +73,7 @@ impl Minidocker {
     /// A command about to be run, to which more can be said.
     pub fn call<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Call<'_> {
         let args = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        Call {
-            md: self,
-            args,
-            env: self.env.clone(),
-            input: Input::Null,
-            closed: Vec::new(),
-            cwd: None,
-            limit: limit(),
-        }
+        Call::new(self, args, self.env.clone())
     }
 
     /// The throw-away directory, writable by the user who runs the binary.
@@ -188,122 +177,4 @@ fn known_environment(room: &Path, who: Who) -> BTreeMap<OsString, OsString> {
     let kept = ["DOCKER_HOST", "LLVM_PROFILE_FILE"];
     env.extend(kept.iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?))));
     env
-}
-
-/// How long a command may take before the test fails. `$MINIDOCKER_TEST_TIMEOUT`, in seconds.
-fn limit() -> Duration {
-    let told = std::env::var("MINIDOCKER_TEST_TIMEOUT").ok().and_then(|t| t.parse().ok());
-    Duration::from_secs(told.unwrap_or(120))
-}
-
-/// Where a command's standard input comes from.
-pub(crate) enum Input {
-    Null,
-    Bytes(Vec<u8>),
-    Open,
-}
-
-/// A command about to be run.
-pub struct Call<'a> {
-    md: &'a Minidocker,
-    args: Vec<OsString>,
-    env: BTreeMap<OsString, OsString>,
-    input: Input,
-    closed: Vec<i32>,
-    cwd: Option<PathBuf>,
-    limit: Duration,
-}
-
-impl Call<'_> {
-    /// Gives these bytes to its standard input, then the end of file. Without this it is /dev/null.
-    #[must_use]
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.input = Input::Bytes(bytes.into());
-        self
-    }
-
-    /// Leaves its standard input open, for [`Running::send`].
-    #[must_use]
-    pub fn stdin_open(mut self) -> Self {
-        self.input = Input::Open;
-        self
-    }
-
-    /// Starts it with this descriptor (0, 1 or 2) closed.
-    #[must_use]
-    pub fn closed(mut self, fd: i32) -> Self {
-        self.closed.push(fd);
-        self
-    }
-
-    /// Sets a variable of its environment.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.env.insert(name.into(), value.as_ref().into());
-        self
-    }
-
-    /// Takes a variable out of its environment.
-    #[must_use]
-    pub fn without_env(mut self, name: &str) -> Self {
-        self.env.remove(OsStr::new(name));
-        self
-    }
-
-    /// Gives it this long, in place of two minutes or `$MINIDOCKER_TEST_TIMEOUT` seconds.
-    #[must_use]
-    pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// Starts it in this directory.
-    #[must_use]
-    pub fn cwd(mut self, dir: &Path) -> Self {
-        self.cwd = Some(dir.to_owned());
-        self
-    }
-
-    /// Runs it to its end.
-    #[must_use = "an output that nobody looks at tests nothing"]
-    pub fn run(self) -> Output {
-        self.spawn().finish()
-    }
-
-    /// Starts it.
-    #[must_use]
-    pub fn spawn(mut self) -> Running {
-        let input = std::mem::replace(&mut self.input, Input::Null);
-        Running::start(self.command(&[]), input, self.shown(), self.limit, Some(self.md.room.clone()))
-    }
-
-    /// Starts it on a new terminal of this size, which is its controlling terminal.
-    #[must_use]
-    pub fn on_terminal(self, rows: u16, columns: u16) -> Running {
-        // setsid(1) execs in place, because a process that was just spawned leads no group.
-        let command = self.command(&["setsid", "--ctty"]);
-        let room = self.md.room.clone();
-        crate::pty::start(command, rows, columns, self.md.who, self.shown(), self.limit, room)
-    }
-
-    fn command(&self, before: &[&str]) -> Command {
-        let mut words: Vec<OsString> = before.iter().map(OsString::from).collect();
-        words.extend(self.md.who.prefix().into_iter().map(OsString::from));
-        if !self.closed.is_empty() {
-            let closed: String = self.closed.iter().map(|fd| format!(" {fd}>&-")).collect();
-            let script = format!("exec \"$@\"{closed}");
-            words.extend(["sh".into(), "-c".into(), script.into(), "sh".into()]);
-        }
-        words.push(self.md.program.clone().into());
-        words.extend(self.args.iter().cloned());
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env_clear().envs(&self.env).stdin(Stdio::null());
-        command.current_dir(self.cwd.as_deref().unwrap_or(&self.md.room.path));
-        command
-    }
-
-    fn shown(&self) -> String {
-        let args: Vec<_> = self.args.iter().map(|a| a.to_string_lossy()).collect();
-        format!("{} {} (as {:?})", self.md.program.display(), args.join(" "), self.md.who)
-    }
 }

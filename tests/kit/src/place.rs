@@ -73,7 +73,7 @@ pub(crate) fn new_room() -> PathBuf {
 
 /// Removes the rooms of test processes that are gone, and what nobody used from the cache for long.
 fn sweep(base: &Path) {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const HOUR: Duration = Duration::from_secs(3600);
     for room in entries(&base.join("t")) {
         let name = room.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let pid = name.split('-').next().unwrap_or_default();
@@ -84,7 +84,7 @@ fn sweep(base: &Path) {
     for entry in entries(&base.join("cache")) {
         let used = entry.metadata().and_then(|m| m.modified()).ok();
         let debian = entry.file_name().is_some_and(|n| n.to_string_lossy().starts_with("debian"));
-        let keep = if debian { 30 * DAY } else { DAY };
+        let keep = if debian { 30 * 24 * HOUR } else { 2 * HOUR };
         if used.and_then(|u| u.elapsed().ok()).is_some_and(|age| age > keep) {
             crate::room::remove_tree(&entry);
         }

@@ -82,7 +82,7 @@ pub(crate) fn clean(room: &Path, ids: &[String]) {
 
 /// Removes a tree that may hold files of subordinate ids and directories of mode 0.
 pub(crate) fn remove_tree(dir: &Path) {
-    if fs::remove_dir_all(dir).is_ok() || !dir.exists() {
+    if fs::remove_dir_all(dir).is_ok() || fs::remove_file(dir).is_ok() || !dir.exists() {
         return;
     }
     // work/work of an overlay is d---------, and files of subordinate ids can only be removed by

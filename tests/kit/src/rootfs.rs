@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::place;
+use crate::{Who, place};
 
 /// A Debian tree made by mmdebstrap, once, and kept for later test runs. Nobody may write to it.
 ///
@@ -48,14 +48,23 @@ fn ran(command: &mut Command) -> Result<(), String> {
 }
 
 /// A root file system of a few programs of the host and their libraries, in `dir`: sh, cat, ls, id,
-/// stat, true. Small enough to spoil on purpose.
-pub fn small_rootfs(dir: &Path) {
+/// stat, true. Small enough to spoil on purpose, and owned by `who`.
+pub fn small_rootfs(dir: &Path, who: Who) {
     for path in ["bin", "etc", "dev", "proc", "sys", "tmp", "root"] {
         fs::create_dir_all(dir.join(path)).expect("mkdir");
     }
     fs::write(dir.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").expect("write passwd");
     fs::write(dir.join("etc/group"), "root:x:0:\n").expect("write group");
     ["sh", "cat", "ls", "id", "stat", "true"].iter().for_each(|p| add_program(dir, p));
+    give(dir, who);
+}
+
+/// Gives a tree and all in it to a user.
+pub fn give(dir: &Path, who: Who) {
+    who.own(dir);
+    for path in place::entries(dir) {
+        if path.is_dir() && !path.is_symlink() { give(&path, who) } else { who.own(&path) }
+    }
 }
 
 /// Copies a program of the host to `dir`/bin, and its libraries to where it looks for them.

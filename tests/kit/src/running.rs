@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use crate::minidocker::Input;
+use crate::call::Input;
 use crate::room::Room;
 use crate::{Minidocker, Output};
 
@@ -142,6 +142,14 @@ impl Running {
         self.go_on("it ends", |r| r.status.is_some());
         self.end = Instant::now() + HELD_OPEN;
         self.go_on("its outputs are closed after its end", |r| r.out.from.is_none() && r.err.from.is_none());
+        self.output()
+    }
+
+    /// Waits for its end alone: somebody else may still have its outputs.
+    #[must_use = "an output that nobody looks at tests nothing"]
+    #[track_caller]
+    pub fn finish_held(mut self) -> Output {
+        self.go_on("it ends", |r| r.status.is_some());
         self.output()
     }
 

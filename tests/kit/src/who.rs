@@ -1,7 +1,7 @@
 //! The users that run the binary under test.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -10,8 +10,10 @@ use crate::place;
 
 /// Who runs the binary.
 ///
-/// Plain users exist only inside a mount namespace of the command: there /etc/passwd, group,
-/// subuid and subgid are covered by ours. So nothing is written to the host's /etc, parallel tests
+/// Plain users exist only inside a mount namespace of the command: there an overlay puts our
+/// passwd, group, subuid and subgid above those of /etc. (A bind of each file would be undone by
+/// the next useradd on the host: a rename onto a mount point detaches what other namespaces have
+/// there.) So nothing is written to the host's /etc, parallel tests
 /// don't wait for its lock, and a killed test leaves no user. That takes root; a plain user who
 /// runs the tests is all the users there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +33,7 @@ const SINGLE: u32 = 60_801;
 const FIRST_SUBORDINATE: u32 = 1_900_000_000;
 
 const COVER: &str = r#"
-for f in passwd group subuid subgid; do mount --bind "$1/$f" "/etc/$f" || exit 99; done
+mount -t overlay -o "lowerdir=$1:/etc" overlay /etc || exit 99
 uid=$2; shift 2
 exec setpriv --reuid="$uid" --regid="$uid" --clear-groups -- "$@""#;
 
@@ -61,7 +63,7 @@ impl Who {
     /// Gives a file to this user.
     pub fn own(self, path: &Path) {
         if self != Self::Me {
-            chown(path, Some(self.uid()), Some(self.uid())).expect("chown");
+            lchown(path, Some(self.uid()), Some(self.uid())).expect("lchown");
         }
     }
 
@@ -81,7 +83,7 @@ impl Who {
         command.args(&prefix[1..]).args(["id", "-un"]).stdin(Stdio::null());
         let works = command.output().is_ok_and(|o| o.status.success() && o.stdout == b"mdplain\n");
         if !works {
-            crate::skip("no-plain-user", &"root can't cover /etc/passwd in a mount namespace here");
+            crate::skip("no-plain-user", &"root can't mount an overlay on /etc in a mount namespace here");
         }
         works
     }

@@ -67,12 +67,12 @@ fn files_of_subordinate_ids_and_closed_directories_are_removed() {
 }
 
 #[test]
-fn descriptors_can_be_closed_at_the_start() {
+fn a_command_can_be_started_through_a_shell() {
     let md = shell(Who::Me);
     let look = "for fd in 0 1 2; do [ -e /proc/$$/fd/$fd ] || printf %s $fd >>$HOME/closed; done";
-    for (closed, told) in [(vec![], ""), (vec![0], "0"), (vec![1], "1"), (vec![0, 1, 2], "012")] {
+    for (how, told) in [("\"$@\"", ""), ("exec \"$@\" <&-", "0"), ("exec \"$@\" 0>&- 1>&- 2>&-", "012")] {
         let _ = std::fs::remove_file(md.room().join("home/closed"));
-        closed.into_iter().fold(md.call(["-c", look]), kit::Call::closed).run().ok();
+        md.call(["-c", look]).through(how).run().ok();
         assert_eq!(std::fs::read_to_string(md.room().join("home/closed")).unwrap_or_default(), told);
     }
 }

@@ -1,0 +1,197 @@
+//! Root file systems that are missing, closed, or built to lead us out to the host.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use kit::{Minidocker, Who, tree};
+
+#[test]
+fn a_rootfs_that_is_no_directory_is_refused_by_its_path() {
+    for who in Who::all() {
+        let md = kit::ours!(*who);
+        let room = md.room().to_owned();
+        fs::write(room.join("file"), "x").unwrap();
+        symlink("gone", room.join("dangling")).unwrap();
+        symlink("loop", room.join("loop")).unwrap();
+        for name in ["missing", "file", "dangling", "loop", "missing/below"] {
+            let dir = room.join(name);
+            crate::in_rootfs(&md, &dir, &["true"]).complains(125, dir.to_str().unwrap());
+        }
+        md.run(["run", "--rm", "--rootfs", "", "true"]).code(125).stderr_has("minidocker: ");
+        md.nothing_left();
+    }
+}
+
+#[test]
+fn an_unreadable_rootfs_is_refused_by_its_path() {
+    for who in Who::all().iter().filter(|w| !w.is_root()) {
+        let md = kit::ours!(*who);
+        for (name, mode) in [("closed", 0o000), ("write-only", 0o200)] {
+            let dir = md.dir(name);
+            kit::small_rootfs(&dir, md.who());
+            fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+            crate::in_rootfs(&md, &dir, &["true"]).complains(125, dir.to_str().unwrap());
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        md.nothing_left();
+    }
+}
+
+#[test]
+fn an_empty_rootfs_has_no_program() {
+    let md = kit::ours!();
+    let dir = md.dir("empty");
+    crate::in_rootfs(&md, &dir, &["sh"]).complains(127, "exec: \"sh\": executable file not found in $PATH");
+    crate::in_rootfs(&md, &dir, &["/bin/sh"]).complains(127, "/bin/sh");
+    md.run(["run", "--rm", "--rootfs", dir.to_str().unwrap()]).code(125).stderr_has("minidocker: ");
+    assert_eq!(tree(&dir).len(), 1, "mount points were made in it");
+    md.nothing_left();
+}
+
+/// A tree whose `link` leads to `target`, and a place on the host that must stay as it is.
+fn led_out(who: Who, link: &str, target: impl Fn(&Path) -> String, words: &[&str]) {
+    let md = Minidocker::new(env!("CARGO_BIN_EXE_minidocker"), who);
+    let (victim, dir) = (md.dir("victim"), md.dir("rootfs"));
+    for below in ["etc", "net", "sys", "pts"] {
+        fs::create_dir(victim.join(below)).unwrap();
+        who.own(&victim.join(below));
+    }
+    fs::write(victim.join("file"), "the host's").unwrap();
+    who.own(&victim.join("file"));
+    kit::small_rootfs(&dir, md.who());
+    let path = dir.join(link);
+    if path.is_dir() {
+        fs::remove_dir_all(&path).unwrap();
+    }
+    let _ = fs::remove_file(&path);
+    symlink(target(&victim), &path).unwrap();
+    kit::give(&dir, who);
+    let before = (tree(&victim), tree(&dir));
+    let out = crate::in_rootfs(&md, &dir, words);
+    let shown = format!("{who:?}: /{link} -> {}", target(&victim));
+    if out.code != 0 {
+        assert!([125, 126, 127].contains(&out.code), "{shown}: {out:?}");
+        let code = out.code;
+        out.complains(code, "");
+    }
+    assert_eq!(kit::difference(&before.0, &tree(&victim)), "", "{shown}");
+    assert_eq!(kit::difference(&before.1, &tree(&dir)), "", "{shown}");
+    md.nothing_left();
+}
+
+#[test]
+fn links_in_the_image_lead_nowhere_on_the_host() {
+    kit::require!(!Minidocker::is_docker(), "ours-only", "--rootfs is ours");
+    let absolute = |victim: &Path| victim.display().to_string();
+    let climbing = |victim: &Path| format!("{}{}", "../".repeat(30), victim.display());
+    let write = ["sh", "-c", "echo x >/dev/null; echo y >/etc/hosts; echo z >/tmp/z; true"];
+    for who in Who::all() {
+        for link in ["dev", "proc", "sys", "tmp", "etc", "work"] {
+            led_out(*who, link, absolute, &write);
+            led_out(*who, link, climbing, &write);
+        }
+        for link in
+            ["etc/hosts", "etc/hostname", "etc/resolv.conf", "dev/null", "dev/pts", "dev/shm", "etc/passwd"]
+        {
+            led_out(*who, link, |victim| format!("{}/file", victim.display()), &write);
+            led_out(*who, link, climbing, &write);
+        }
+        led_out(*who, "proc", |_| "/dev".to_owned(), &write);
+        led_out(*who, "dev", |_| "dev".to_owned(), &write);
+    }
+}
+
+#[test]
+fn a_working_directory_that_is_a_link_stays_inside() {
+    for who in Who::all() {
+        let md = kit::ours!(*who);
+        let (victim, dir) = (md.dir("victim"), md.dir("rootfs"));
+        kit::small_rootfs(&dir, md.who());
+        symlink(&victim, dir.join("work")).unwrap();
+        symlink(format!("{}{}/new", "../".repeat(30), victim.display()), dir.join("climb")).unwrap();
+        symlink("/proc/self/fd", dir.join("fds")).unwrap();
+        symlink("/proc/1/cwd", dir.join("cwd")).unwrap();
+        let before = tree(&victim);
+        let works = [
+            "/work",
+            "/work/new",
+            "/climb",
+            "/climb/a",
+            "/fds/3",
+            "/fds/4",
+            "/fds/5",
+            "/fds/6",
+            "/fds/7",
+            "/fds/8",
+            "/cwd",
+        ];
+        for work in works {
+            let root = dir.to_str().unwrap();
+            let look = "ls -A . ; echo x >here; cat ../../../../../../../etc/passwd";
+            let out = md.run(["run", "--rm", "-w", work, "--rootfs", root, "sh", "-c", look]);
+            let inside = out.out().lines().any(|l| l == "root:x:0:0:root:/root:/bin/sh")
+                && !out.out().contains("daemon");
+            assert!(inside || out.code != 0, "{who:?} {work}: {out:?}");
+            assert_eq!(kit::difference(&before, &tree(&victim)), "", "{who:?} {work}");
+        }
+        md.nothing_left();
+    }
+}
+
+#[test]
+fn mount_points_that_are_files_are_refused_or_replaced_inside() {
+    for who in Who::all() {
+        for link in ["dev", "proc", "sys", "etc"] {
+            let md = kit::ours!(*who);
+            let dir = md.dir("rootfs");
+            kit::small_rootfs(&dir, md.who());
+            fs::remove_dir_all(dir.join(link)).unwrap();
+            fs::write(dir.join(link), "a file").unwrap();
+            let before = tree(&dir);
+            let out = crate::in_rootfs(&md, &dir, &["true"]);
+            if out.code != 0 {
+                out.complains(125, link);
+            }
+            assert_eq!(kit::difference(&before, &tree(&dir)), "", "{who:?} {link}");
+            md.nothing_left();
+        }
+    }
+}
+
+#[test]
+fn a_root_that_can_t_be_written_is_said_so() {
+    let md = kit::ours!();
+    for (root, what) in
+        [("/proc/nosuch", "/proc/nosuch"), ("/dev/null", "/dev/null"), ("/dev/null/x", "/dev/null/x")]
+    {
+        let out = md.call(["run", "--rm", "hostbox", "true"]).env("MINIDOCKER_ROOT", root).run();
+        assert!(out.err().contains(what), "{}", out.err());
+        out.complains(125, "");
+    }
+    let out = md.call(["ps", "-a"]).env("MINIDOCKER_ROOT", md.room().join("new")).run().ok();
+    assert_eq!(out.lines().len(), 1);
+}
+
+#[test]
+fn words_that_are_no_words_are_refused() {
+    let md = kit::ours!();
+    let lines = [
+        ("run", "requires at least 1 argument"),
+        ("run --rm", "requires at least 1 argument"),
+        ("kill", "requires at least 1 argument"),
+        ("rm", "requires at least 1 argument"),
+        ("inspect", "requires at least 1 argument"),
+        ("run --name", "flag needs an argument: --name"),
+        ("run -e", "flag needs an argument: 'e' in -e"),
+        ("run -e =x hostbox true", "invalid environment variable: =x"),
+        ("run --rm=maybe hostbox true", "invalid argument \"maybe\" for \"--rm\" flag"),
+    ];
+    for (line, text) in lines {
+        let out = md.line(line);
+        assert!([1, 125].contains(&out.code), "{line}: {}", out.code);
+        let code = out.code;
+        out.complains(code, text);
+    }
+    md.nothing_left();
+}

@@ -1,0 +1,132 @@
+//! Programs that can't be started: each says which file is missing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use kit::{Minidocker, Who};
+
+fn rootfs(md: &Minidocker) -> PathBuf {
+    let dir = md.dir("rootfs");
+    kit::small_rootfs(&dir, md.who());
+    dir
+}
+
+fn program(dir: &Path, name: &str, content: impl AsRef<[u8]>) {
+    fs::write(dir.join(name), content).unwrap();
+    fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Replaces `from` by `to` of the same length in a copy of the tree's sh.
+fn patched(dir: &Path, name: &str, from: &str, to: &str) {
+    let mut bytes = fs::read(dir.join("bin/sh")).unwrap();
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+    bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    program(dir, name, bytes);
+}
+
+#[test]
+fn a_missing_interpreter_is_named() {
+    let md = kit::ours!();
+    let dir = rootfs(&md);
+    program(&dir, "script", "#!/no/such/interpreter -x\necho hi\n");
+    program(&dir, "dos", "#!/bin/sh\r\necho hi\n");
+    let loader = fs::read(dir.join("bin/sh")).unwrap();
+    let loader = String::from_utf8_lossy(&loader);
+    let start = loader.find("/lib").unwrap();
+    let loader: String = loader[start..].chars().take_while(|c| *c != '\0').collect();
+    let gone = loader.replace("/ld-", "/no-");
+    patched(&dir, "elf", &loader, &gone);
+    for (name, missing) in [("script", "/no/such/interpreter"), ("elf", gone.as_str()), ("dos", "/bin/sh\\r")]
+    {
+        let out = crate::in_rootfs(&md, &dir, &[&format!("/{name}")]);
+        assert!(out.err().contains(missing), "{name}: {}", out.err());
+        out.complains(127, &format!("/{name}"));
+    }
+    md.nothing_left();
+}
+
+#[test]
+fn a_missing_library_is_named() {
+    for who in Who::all() {
+        let md = kit::ours!(*who);
+        let dir = rootfs(&md);
+        patched(&dir, "needy", "libc.so.6", "libq.so.6");
+        let out = crate::in_rootfs(&md, &dir, &["/needy"]).code(127);
+        assert!(out.err().contains("libq.so.6"), "{who:?}: {}", out.err());
+        md.nothing_left();
+    }
+}
+
+#[test]
+fn what_is_no_program_is_126() {
+    let md = kit::ours!();
+    let dir = rootfs(&md);
+    program(&dir, "text", "just words\n");
+    program(&dir, "empty", "");
+    program(&dir, "cut", &fs::read(dir.join("bin/sh")).unwrap()[..40]);
+    program(&dir, "foreign", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xff\x77\x01\0\0\0");
+    for name in ["text", "empty", "cut", "foreign"] {
+        crate::in_rootfs(&md, &dir, &[&format!("/{name}")]).complains(126, "exec format error");
+    }
+    fs::create_dir(dir.join("closed")).unwrap();
+    fs::write(dir.join("closed/plain"), "x").unwrap();
+    crate::in_rootfs(&md, &dir, &["/closed/plain"]).complains(126, "permission denied");
+    crate::in_rootfs(&md, &dir, &["/closed"]).complains(126, "/closed");
+    md.nothing_left();
+}
+
+#[test]
+fn a_link_in_a_circle_or_into_nothing_is_no_program() {
+    let md = kit::ours!();
+    let dir = rootfs(&md);
+    std::os::unix::fs::symlink("loop", dir.join("loop")).unwrap();
+    std::os::unix::fs::symlink("/gone", dir.join("dangling")).unwrap();
+    crate::in_rootfs(&md, &dir, &["/dangling"]).complains(127, "/dangling");
+    let out = crate::in_rootfs(&md, &dir, &["/loop"]);
+    assert!([126, 127].contains(&out.code), "{}", out.code);
+    let code = out.code;
+    out.complains(code, "/loop");
+    md.nothing_left();
+}
+
+/// A program that is a link to /proc/self/exe would be our own binary, read from the host's disk.
+#[test]
+fn our_own_binary_can_t_be_the_program() {
+    let md = kit::ours!();
+    let dir = rootfs(&md);
+    std::os::unix::fs::symlink("/proc/self/exe", dir.join("bin/self")).unwrap();
+    program(&dir, "script", "#!/proc/self/exe\n");
+    for name in ["self", "/bin/self", "/proc/self/exe", "/script"] {
+        let out = crate::in_rootfs(&md, &dir, &[name, "version"]);
+        assert!([126, 127].contains(&out.code) && !out.out().contains("Version"), "{name}: {out:?}");
+        let code = out.code;
+        out.complains(code, name);
+    }
+    md.nothing_left();
+}
+
+#[test]
+fn a_name_without_a_slash_is_looked_up_in_path_alone() {
+    let md = kit::ours!();
+    let dir = rootfs(&md);
+    program(&dir, "here", "#!/bin/sh\necho ran\n");
+    crate::in_rootfs(&md, &dir, &["here"])
+        .complains(127, "exec: \"here\": executable file not found in $PATH");
+    crate::in_rootfs(&md, &dir, &["./here"]).ok().stdout_is("ran");
+    fs::create_dir(dir.join("usr")).ok();
+    fs::create_dir_all(dir.join("usr/local/bin/sh")).unwrap();
+    // A directory of that name earlier in $PATH is passed over.
+    crate::in_rootfs(&md, &dir, &["sh", "-c", "echo found"]).ok().stdout_is("found");
+    md.nothing_left();
+}
+
+#[test]
+fn arguments_of_any_bytes_arrive() {
+    let md = kit::ours!();
+    let odd = ["", " ", "a\nb", "ü", "'\"\\", "$HOME", "-"];
+    let show = ["run", "--rm", "hostbox", "sh", "-c", "for a; do printf '<%s>' \"$a\"; done", "sh"];
+    md.run(show.iter().chain(&odd)).ok().stdout_is("<>< ><a\nb><ü><'\"\\><$HOME><->");
+    let long = "x".repeat(100_000);
+    md.run(["run", "--rm", "hostbox", "sh", "-c", "echo ${#1}", "sh", &long]).ok().stdout_is("100000");
+}

@@ -1,0 +1,53 @@
+//! End to end: each case runs the binary as a user would, on a throw-away root.
+//!
+//! Cases that begin with `kit::common!()` also hold for Docker: `MINIDOCKER_BIN=docker cargo test
+//! --test e2e` (Docker needs an image `hostbox`, see `docker.rs`). When a case ends, the harness
+//! looks that nothing of its root is left on the host.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_input;
+mod bad_programs;
+mod docker;
+mod exit_codes;
+mod first_run;
+mod flags;
+mod inside;
+mod inspect_ps;
+mod kill_rm;
+mod later;
+mod names;
+mod records;
+mod rootfs;
+mod stdio;
+mod supervisor;
+mod terminal;
+
+use kit::{Minidocker, Output, Running};
+
+/// A container that says `up` and sleeps until it is killed.
+fn sleeper(md: &Minidocker, name: &str) -> Running {
+    let mut client =
+        md.call(["run", "--name", name, "hostbox", "sh", "-c", "echo up; exec sleep 1000"]).spawn();
+    client.expect("up\n");
+    client
+}
+
+/// `run --rm hostbox sh -c script`.
+fn script(md: &Minidocker, script: &str) -> Output {
+    md.run(["run", "--rm", "hostbox", "sh", "-c", script])
+}
+
+/// `run --rm --rootfs dir …`
+fn in_rootfs(md: &Minidocker, dir: &std::path::Path, words: &[&str]) -> Output {
+    let before = ["run", "--rm", "--rootfs"].map(std::ffi::OsStr::new);
+    md.run(before.into_iter().chain([dir.as_os_str()]).chain(words.iter().map(std::ffi::OsStr::new)))
+}
+
+/// What `inspect` tells about one container.
+fn inspect(md: &Minidocker, name: &str) -> serde_json::Value {
+    let mut all: Vec<serde_json::Value> =
+        serde_json::from_slice(&md.run(["inspect", name]).ok().stdout).unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}

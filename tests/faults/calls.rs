@@ -1,0 +1,72 @@
+//! A failure, or a death, at every system call of client, supervisor and child (`MINIDOCKER_INJECT`).
+
+use kit::{Minidocker, Output, Who};
+
+/// More calls than any of our processes makes for one container.
+const MOST: u32 = 400;
+
+fn run(md: &Minidocker, order: &str) -> Output {
+    let out = md.call(kit::words("run --rm hostbox echo ran")).env("MINIDOCKER_INJECT", order).run();
+    crate::clear(md, order);
+    out
+}
+
+/// Kills the process of this role before its n-th call, for each n until there is no n-th call.
+fn calls_of(md: &Minidocker, role: &str) -> u32 {
+    for n in 1..MOST {
+        let order = format!("{role}:{n}:KILL");
+        let out = run(md, &order);
+        assert!(!out.err().contains("panicked"), "{order}: {out:?}");
+        if out.code == 0 && out.out() == "ran" {
+            return n - 1;
+        }
+        // The client is killed itself; else it lives to tell of the death, or of the payload's code.
+        let expected: &[i32] = if role == "client" { &[137] } else { &[125, 137] };
+        assert!(expected.contains(&out.code), "{order}: {out:?}");
+    }
+    panic!("{role} makes more than {MOST} calls");
+}
+
+/// Lets each call fail. The run fails with one message, or does without that call.
+fn survives(role: &str, who: Who) {
+    let md = Minidocker::new(env!("CARGO_BIN_EXE_minidocker"), who);
+    let calls = calls_of(&md, role);
+    assert!(calls > 3, "{role} makes {calls} calls: are the orders heard?");
+    for n in 1..=calls {
+        let order = format!("{role}:{n}:ENOMEM");
+        let out = run(&md, &order);
+        if out.code == 0 {
+            assert_eq!(out.out(), "ran", "{order}: {out:?}");
+        } else {
+            assert!([125, 126, 127].contains(&out.code), "{order}: {out:?}");
+            let ours = out.err().starts_with("minidocker: ") && !out.err().contains("panicked");
+            assert!(ours && out.err().contains("ENOMEM"), "{order}: {out:?}");
+        }
+    }
+    md.line("run --rm hostbox true").ok().quiet();
+    println!("{role} as {who:?}: {calls} calls");
+}
+
+#[test]
+fn any_call_of_the_client_may_fail_or_be_its_last() {
+    crate::hears_orders!();
+    Who::all().iter().for_each(|who| survives("client", *who));
+}
+
+#[test]
+fn any_call_of_the_supervisor_may_fail_or_be_its_last() {
+    crate::hears_orders!();
+    Who::all().iter().for_each(|who| survives("supervisor", *who));
+}
+
+#[test]
+fn any_call_of_the_child_may_fail_or_be_its_last_as_root() {
+    crate::hears_orders!();
+    survives("child", Who::Me);
+}
+
+#[test]
+fn any_call_of_the_child_may_fail_or_be_its_last_as_a_plain_user() {
+    crate::hears_orders!();
+    Who::all().iter().filter(|who| **who != Who::Me).for_each(|who| survives("child", *who));
+}

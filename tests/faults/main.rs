@@ -1,0 +1,32 @@
+//! Failures on purpose: at every step, and at every system call of every process.
+//!
+//! After each one: the right exit code, one message, nothing left on the host, and the same
+//! command works again. The orders are heard by debug builds only.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod calls;
+mod steps;
+
+use kit::Minidocker;
+
+/// Leaves the test unless the binary was built with the ears for it.
+#[macro_export]
+macro_rules! hears_orders {
+    () => {
+        kit::require!(cfg!(debug_assertions), "release-build", "only debug builds can be told to fail");
+        kit::require!(!kit::Minidocker::is_docker(), "ours-only", "Docker can't be told to fail");
+    };
+}
+
+/// Any command clears what the dead left; what is left as a container goes by `rm -f`.
+fn clear(md: &Minidocker, after: &str) {
+    let out = md.line("ps -a");
+    assert_eq!(out.code, 0, "ps -a after {after}: {out:?}");
+    for dir in md.containers() {
+        let out = md.run(["rm".as_ref(), "-f".as_ref(), dir.file_name().unwrap()]);
+        assert_eq!(out.code, 0, "rm -f after {after}: {out:?}");
+    }
+    let left = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| md.nothing_left()));
+    assert!(left.is_ok(), "after {after} something is left, see above");
+}
