@@ -77,7 +77,7 @@ fn unpack_checked(
     options: &UnpackOptions,
 ) -> Result<Unpacked, UnpackError> {
     let into = tmp.join("fs");
-    make_dir(&into)?;
+    make_dir(&into, 0o755)?;
     let unpacked = unpack_layer(reader, &into, options)?;
     if unpacked.diff_id != *diff_id {
         return Err(UnpackError::DiffId { expected: *diff_id, found: unpacked.diff_id });
@@ -121,7 +121,8 @@ fn temporary(layers: &Path) -> Result<PathBuf, UnpackError> {
     if tmp.exists() {
         discard(&tmp)?;
     }
-    make_dir(&tmp)?;
+    // Closed: else any user of the host could start an image's old set-uid programs (CVE-2021-41091).
+    make_dir(&tmp, 0o700)?;
     Ok(tmp)
 }
 
@@ -137,8 +138,8 @@ fn sweep(layers: &Path) {
     }
 }
 
-fn make_dir(path: &Path) -> Result<(), UnpackError> {
-    DirBuilder::new().mode(0o755).create(path).map_err(store_error("make", path))
+fn make_dir(path: &Path, mode: u32) -> Result<(), UnpackError> {
+    DirBuilder::new().mode(mode).create(path).map_err(store_error("make", path))
 }
 
 fn discard(path: &Path) -> Result<(), UnpackError> {

@@ -34,6 +34,8 @@ fn a_layer_gets_its_name_when_it_is_whole() {
     assert_eq!(fs::read(lower.join("file")).unwrap(), b"text");
     assert!(is_unpacked(layers.path(), &diff_id));
     assert_eq!(names(layers.path()), [diff_id.hex()]);
+    // Nobody else gets at the set-uid programs of an image.
+    assert_eq!(fs::metadata(layers.path().join(diff_id.hex())).unwrap().mode() & 0o7777, 0o700);
 }
 
 #[test]

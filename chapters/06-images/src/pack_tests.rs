@@ -206,6 +206,23 @@ fn a_reader_that_closes_its_end_is_an_error_of_writing() {
 }
 
 #[test]
+fn capabilities_of_a_file_survive_with_its_owner() {
+    kit::require!(nix::unistd::geteuid().is_root(), "not-root", "file capabilities and owners are root's");
+    let tree = tempfile::tempdir().unwrap();
+    fs::write(tree.path().join("ping"), "").unwrap();
+    std::os::unix::fs::chown(tree.path().join("ping"), Some(5), Some(6)).unwrap();
+    // linux/capability.h: revision 2, effective; cap_net_raw is bit 13.
+    let net_raw = [[1, 0, 0, 2].as_slice(), &0x2000_u32.to_le_bytes(), &[0; 12]].concat();
+    set_xattr(&tree.path().join("ping"), "security.capability", &net_raw);
+    let (bytes, _) = pack(tree.path(), &PackOptions { owners: Owners::Keep, ..PLAIN });
+    let into = tempfile::tempdir().unwrap();
+    unpack_layer(&bytes[..], into.path(), &UnpackOptions::root()).unwrap();
+    let ping = into.path().join("ping");
+    assert_eq!(xattr(&ping, "security.capability"), Some(net_raw));
+    assert_eq!(fs::metadata(&ping).unwrap().uid(), 5);
+}
+
+#[test]
 fn a_capability_for_one_user_namespace_becomes_one_for_all() {
     let mut of_namespace = vec![1, 0, 0, 3];
     of_namespace.resize(24, 9);
