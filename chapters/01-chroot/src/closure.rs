@@ -21,7 +21,7 @@ pub enum Refusal {
         cause: SysError,
     },
     /// A script, or no ELF file at all.
-    #[error(transparent)]
+    #[error("{0}")]
     Elf(#[from] ElfError),
     /// A shared library was asked for as a program.
     #[error("a shared library, not a program")]
@@ -35,7 +35,7 @@ pub enum Refusal {
         why: String,
     },
     /// A library is missing.
-    #[error(transparent)]
+    #[error("{0}")]
     Library(#[from] MissingLibrary),
     /// A file was replaced, cut or removed while it was copied.
     #[error("{} changed while it was read", .0.display())]

@@ -18,24 +18,21 @@ use std::panic::AssertUnwindSafe;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sys::{CloneArgs, CloneFlags, Cloned, Errno, ExitStatus, Gid, Pid, Role, SysError, Uid};
 
-use crate::clock::{self, ClockError, Offsets};
+use crate::clock::{self, Offsets};
 use crate::idmap::{How, IdMapError, Maps, write_maps};
 
 /// Why there is no child. Nothing is left of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// clone3(2) or a call around it was refused.
-    #[error(transparent)]
+    #[error("{0}")]
     Sys(#[from] SysError),
     /// The maps were not written.
-    #[error(transparent)]
+    #[error("{0}")]
     Maps(#[from] IdMapError),
     /// A pipe was not made or read.
     #[error("pipe between parent and child")]
     Pipe(#[source] std::io::Error),
-    /// /proc/self can't be read.
-    #[error("read the id maps in /proc/self")]
-    Proc(#[source] std::io::Error),
     /// The child was refused something before its work began; the text is its [`SysError`].
     #[error("in the new namespaces: {0}")]
     Inside(String),
@@ -165,7 +162,7 @@ fn begin(gate: &OwnedFd, report: OwnedFd, parent: BorrowedFd<'_>, maps: Option<&
     }
     let ready = || -> Result<(), String> {
         if late_clock {
-            clock::enter_new(Offsets::default()).map_err(|e: ClockError| e.to_string())?;
+            clock::enter_new(Offsets::default()).map_err(|e| e.to_string())?;
         }
         if let Some(maps) = maps {
             become_root(maps.how).map_err(|e| e.to_string())?;
@@ -226,15 +223,4 @@ fn run_work(work: impl FnOnce() -> i32) -> i32 {
     let code = std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(125);
     let _ = std::io::stdout().flush();
     code
-}
-
-/// Tries maps out: whether a child can have them. "Can" is what the kernel says, not what
-/// the files promise.
-///
-/// # Errors
-/// See [`SpawnError`]; also where user namespaces are forbidden.
-pub(crate) fn try_maps(maps: &Maps) -> Result<(), SpawnError> {
-    let child = Child::spawn(CloneFlags::CLONE_NEWUSER, Some(maps), None, || 0)?;
-    child.wait()?;
-    Ok(())
 }

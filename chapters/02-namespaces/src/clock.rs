@@ -4,10 +4,13 @@
 //! clone3(2) the child is in it from birth. So one unshares (which moves only later children),
 //! writes, and then goes in by setns(2). Source: time_namespaces(7).
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use sys::{CloneFlags, Errno, SysError};
+use sys::CloneFlags;
+
+use crate::EnterError;
 
 /// What is added to the clocks, in seconds. The date (CLOCK_REALTIME) belongs to no namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,39 +29,16 @@ impl Offsets {
     }
 }
 
-/// Why there is no time namespace of our own.
-#[derive(Debug, thiserror::Error)]
-pub enum ClockError {
-    /// A call was refused: `EPERM` without CAP_SYS_ADMIN, `EINVAL` on a kernel without time
-    /// namespaces, `ERANGE` where a clock would become negative, `EUSERS` with threads.
-    #[error(transparent)]
-    Sys(#[from] SysError),
-    /// The new namespace has no file.
-    #[error("open /proc/self/ns/time_for_children")]
-    Open(#[source] std::io::Error),
-}
-
-impl ClockError {
-    /// The errno of the call that was refused.
-    #[must_use]
-    pub fn errno(&self) -> Errno {
-        match self {
-            Self::Sys(e) => e.errno(),
-            Self::Open(e) => e.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
-        }
-    }
-}
-
 /// Moves this process into a new time namespace with these offsets. Linux 5.6.
 ///
 /// # Errors
-/// See [`ClockError`].
-pub fn enter_new(offsets: Offsets) -> Result<(), ClockError> {
+/// `EPERM` without CAP_SYS_ADMIN, `EINVAL` on a kernel without time namespaces, `ERANGE` where a clock
+/// would become negative, `EUSERS` with threads.
+pub fn enter_new(offsets: Offsets) -> Result<(), EnterError> {
     sys::unshare(CloneFlags::CLONE_NEWTIME)?;
-    if offsets != Offsets::default() {
-        sys::write_file(Path::new("/proc/self/timens_offsets"), &offsets.text())?;
-    }
-    let door = std::fs::File::open("/proc/self/ns/time_for_children").map_err(ClockError::Open)?;
+    sys::write_file(Path::new("/proc/self/timens_offsets"), &offsets.text())?;
+    let path = Path::new("/proc/self/ns/time_for_children");
+    let door = File::open(path).map_err(|e| EnterError::Open(path.to_owned(), e))?;
     Ok(sys::setns(door.as_fd(), CloneFlags::CLONE_NEWTIME)?)
 }
 

@@ -42,7 +42,7 @@ pub struct Signals {
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// A call was refused.
-    #[error(transparent)]
+    #[error("{0}")]
     Sys(#[from] SysError),
     /// The descriptor was not made or read.
     #[error("signalfd")]

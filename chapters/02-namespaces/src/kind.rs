@@ -42,50 +42,35 @@ impl Kind {
     pub const ALL: [Self; 8] =
         [Self::User, Self::Cgroup, Self::Ipc, Self::Uts, Self::Net, Self::Pid, Self::Time, Self::Mnt];
 
+    const fn facts(self) -> (CloneFlags, &'static str) {
+        match self {
+            Self::User => (CloneFlags::CLONE_NEWUSER, "user"),
+            Self::Mnt => (CloneFlags::CLONE_NEWNS, "mnt"),
+            Self::Pid => (CloneFlags::CLONE_NEWPID, "pid"),
+            Self::Uts => (CloneFlags::CLONE_NEWUTS, "uts"),
+            Self::Ipc => (CloneFlags::CLONE_NEWIPC, "ipc"),
+            Self::Net => (CloneFlags::CLONE_NEWNET, "net"),
+            Self::Cgroup => (CloneFlags::CLONE_NEWCGROUP, "cgroup"),
+            Self::Time => (CloneFlags::CLONE_NEWTIME, "time"),
+        }
+    }
+
     /// The flag for clone3(2), unshare(2) and setns(2).
     #[must_use]
     pub fn flag(self) -> CloneFlags {
-        match self {
-            Self::Mnt => CloneFlags::CLONE_NEWNS,
-            Self::Pid => CloneFlags::CLONE_NEWPID,
-            Self::Uts => CloneFlags::CLONE_NEWUTS,
-            Self::Ipc => CloneFlags::CLONE_NEWIPC,
-            Self::Net => CloneFlags::CLONE_NEWNET,
-            Self::User => CloneFlags::CLONE_NEWUSER,
-            Self::Cgroup => CloneFlags::CLONE_NEWCGROUP,
-            Self::Time => CloneFlags::CLONE_NEWTIME,
-        }
+        self.facts().0
     }
 
-    /// Its file in /proc/pid/ns, which is also its name in messages.
+    /// Its file in /proc/pid/ns, which is also its name in messages. Beside `pid` and `time` lie
+    /// `pid_for_children` and `time_for_children`: unshare(2) of these two changes where the next child
+    /// is born, and not where the process itself is.
     #[must_use]
     pub fn file(self) -> &'static str {
-        match self {
-            Self::Mnt => "mnt",
-            Self::Pid => "pid",
-            Self::Uts => "uts",
-            Self::Ipc => "ipc",
-            Self::Net => "net",
-            Self::User => "user",
-            Self::Cgroup => "cgroup",
-            Self::Time => "time",
-        }
-    }
-
-    /// The file in /proc/pid/ns of the namespace that the *next* child is born in. For pid and
-    /// time that is another one than the process's own after unshare(2) or setns(2).
-    #[must_use]
-    pub fn file_for_children(self) -> &'static str {
-        match self {
-            Self::Pid => "pid_for_children",
-            Self::Time => "time_for_children",
-            other => other.file(),
-        }
+        self.facts().1
     }
 
     /// The path of the file of `pid`, in the procfs that is mounted at /proc.
-    #[must_use]
-    pub fn path(self, pid: Pid) -> PathBuf {
+    pub(crate) fn path(self, pid: Pid) -> PathBuf {
         PathBuf::from(format!("/proc/{pid}/ns/{}", self.file()))
     }
 

@@ -24,7 +24,7 @@
 //! | [`Kind`] | the eight kinds, and which namespace a process is in |
 //! | [`idmap`] | which user outside an id inside is, and who may say so |
 //! | [`Child`] | a child that is held until its ids are there, and dies with its parent |
-//! | [`enter()`] | setns(2), in the order that works |
+//! | [`Target`] | setns(2), in the order that works |
 //! | [`init`] | what process 1 owes to the others |
 //! | [`clock`] | the time namespace, which no clone can set |
 //! | [`propagation`] | why a new mount namespace is not yet a private one |
@@ -42,7 +42,7 @@ pub mod propagation;
 mod subids;
 
 pub use child::{Child, SpawnError, become_root, clone, die_with_parent};
-pub use enter::{EnterError, Target, enter, unshare};
+pub use enter::{EnterError, Target};
 pub use kind::Kind;
 
 /// Brings `lo` up in this network namespace: a new one has it, but down, and then even

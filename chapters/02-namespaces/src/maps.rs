@@ -9,13 +9,11 @@
 //! `deny` because of files like `-rw----r-- root staff`: who is in `staff` may not read them.
 //! A user who could drop its groups in a namespace of its own would get around that.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::PathBuf;
+use std::process::Child;
 
-use sys::{Errno, Pid, SysError};
+use sys::{Pid, SysError};
 
-use crate::child::{SpawnError, try_maps};
 use crate::helpers::{NoHelper, helper};
 use crate::idmap::{IdMap, Range};
 use crate::subids::{SubIds, map_of};
@@ -105,16 +103,16 @@ impl Maps {
     ///
     /// Root with its capabilities gets every id it has, each as itself. Everybody else becomes
     /// id 0, with the subordinate ids from 1 on (podman's order), or is alone in the map.
-    /// Pure: this is only as true as `can`; [`Maps::tried`] asks the kernel.
+    /// Pure: this is only as true as `can`. The kernel has the last word, in [`write_maps`].
     #[must_use]
     pub fn choose(user: &User, subids: &SubIds, can: &Abilities) -> Self {
         if can.may_map_any && user.uid == 0 {
             return Self::all_of(can);
         }
-        let uid = map_of(user.uid, &subids.uids, &can.uids);
-        let gid = map_of(user.gid, &subids.gids, &can.gids);
+        let uid = map_of(user.uid, &subids.uids);
+        let gid = map_of(user.gid, &subids.gids);
         let how = if can.may_map_any { How::Direct } else { How::Helpers };
-        match why_single(user, subids, can, &uid, &gid) {
+        match why_single(user, subids, can) {
             None => Self { uid, gid, how, why_single: None },
             Some(why) => Self::single(user, why),
         }
@@ -137,23 +135,6 @@ impl Maps {
         Ok(Self::choose(&user, &SubIds::read(&user), &Abilities::read()?))
     }
 
-    /// As [`Maps::for_this_process`], tried out in a child: where the helpers are there but don't do it
-    /// (inside a container, under a filter), one id is what is left, and why. 2 ms.
-    ///
-    /// # Errors
-    /// Those of a child with one id, so also where user namespaces are forbidden.
-    pub fn tried() -> Result<Self, SpawnError> {
-        let maps = Self::for_this_process().map_err(SpawnError::Proc)?;
-        match try_maps(&maps) {
-            Ok(()) => Ok(maps),
-            Err(SpawnError::Maps(e)) if maps.how != How::Single => {
-                let single = Self::single(&User::me(), e.to_string());
-                try_maps(&single).map(|()| single)
-            }
-            Err(e) => Err(e),
-        }
-    }
-
     fn all_of(can: &Abilities) -> Self {
         let itself = |r: &Range| Range { inside: r.inside, outside: r.inside, count: r.count };
         let [uid, gid] = [&can.uids, &can.gids].map(|map| IdMap(map.0.iter().map(itself).collect()));
@@ -163,17 +144,14 @@ impl Maps {
     }
 }
 
-fn why_single(user: &User, subids: &SubIds, can: &Abilities, uid: &IdMap, gid: &IdMap) -> Option<String> {
-    let owner = user.name.clone().unwrap_or_else(|| user.uid.to_string());
-    for (ranges, map, file) in [(&subids.uids, uid, "/etc/subuid"), (&subids.gids, gid, "/etc/subgid")] {
-        if ranges.is_empty() {
-            return Some(format!("{file} has no line for {owner}"));
-        }
-        if map.len() == 1 {
-            return Some(format!("the ids that {file} gives to {owner} are not in this user namespace"));
-        }
-    }
+fn why_single(user: &User, subids: &SubIds, can: &Abilities) -> Option<String> {
+    let no_line = |file| {
+        let owner = user.name.clone().unwrap_or_else(|| user.uid.to_string());
+        Some(format!("{file} has no line for {owner}"))
+    };
     match &can.helpers {
+        _ if subids.uids.is_empty() => no_line("/etc/subuid"),
+        _ if subids.gids.is_empty() => no_line("/etc/subgid"),
         Err(e) if !can.may_map_any => Some(e.to_string()),
         _ => None,
     }
@@ -184,35 +162,14 @@ fn why_single(user: &User, subids: &SubIds, can: &Abilities, uid: &IdMap, gid: &
 pub enum IdMapError {
     /// The kernel refused: `EPERM` (a second time, an id that isn't ours, gid_map before setgroups),
     /// `EINVAL` (a map against the rules), `EACCES` (/proc/pid is somebody else's, see proc(5)).
-    #[error(transparent)]
+    #[error("{0}")]
     Sys(#[from] SysError),
     /// A helper can't do its work.
-    #[error(transparent)]
+    #[error("{0}")]
     NoHelper(#[from] NoHelper),
-    /// A helper ran and said no.
-    #[error("{program} ended with {status}: {stderr}", program = .program.display())]
-    Refused {
-        /// The helper.
-        program: PathBuf,
-        /// How it ended, as std::process words it.
-        status: String,
-        /// What it said.
-        stderr: String,
-    },
-    /// A helper could not be waited for.
-    #[error("wait for {program}", program = .0.display())]
-    Wait(PathBuf, #[source] std::io::Error),
-}
-
-impl IdMapError {
-    /// The errno, where a system call of ours was refused.
-    #[must_use]
-    pub fn errno(&self) -> Option<Errno> {
-        match self {
-            Self::Sys(e) => Some(e.errno()),
-            _ => None,
-        }
-    }
+    /// A helper ran and said no: which one, how it ended, what it said.
+    #[error("{program} ended with {1}: {2}", program = .0.display())]
+    Refused(PathBuf, String, String),
 }
 
 /// Writes the maps of the user namespace of `pid`, from its parent namespace. Each file takes
@@ -235,42 +192,24 @@ pub fn write_maps(pid: Pid, maps: &Maps) -> Result<(), IdMapError> {
 
 /// Both at once: 1.2 ms, and 2.2 to 3.6 one after the other.
 fn by_helpers(pid: Pid, maps: &Maps) -> Result<(), IdMapError> {
-    let start = |name: &'static str, map: &IdMap| -> Result<_, IdMapError> {
+    let start = |name, map: &IdMap| -> Result<(PathBuf, Child), IdMapError> {
         let program = helper(name)?;
-        let child = sys::start_helper(&program, &arguments(pid, map))?;
+        let numbers = map.0.iter().flat_map(|r| [r.inside, r.outside, r.count]);
+        let args = std::iter::once(pid.to_string()).chain(numbers.map(|n| n.to_string()));
+        let child = sys::start_helper(&program, &args.collect::<Vec<_>>())?;
         Ok((program, child))
     };
-    let uid = start("newuidmap", &maps.uid)?;
-    let gid = start("newgidmap", &maps.gid);
-    // The first is reaped also where the second did not start.
-    let uid = ended(&uid.0, uid.1.wait_with_output());
-    let (program, child) = gid?;
-    uid.and(ended(&program, child.wait_with_output()))
+    let (uid, gid) = (start("newuidmap", &maps.uid), start("newgidmap", &maps.gid));
+    // Each that was started is reaped.
+    let (uid, gid) = (uid.and_then(ended), gid.and_then(ended));
+    uid.and(gid)
 }
 
-fn arguments(pid: Pid, map: &IdMap) -> Vec<String> {
-    let numbers = map.0.iter().flat_map(|r| [r.inside, r.outside, r.count]);
-    std::iter::once(pid.to_string()).chain(numbers.map(|n| n.to_string())).collect()
-}
-
-fn ended(program: &Path, output: std::io::Result<Output>) -> Result<(), IdMapError> {
-    let output = output.map_err(|e| IdMapError::Wait(program.to_owned(), e))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(IdMapError::Refused {
-        program: program.to_owned(),
-        status: output.status.to_string(),
-        stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-    })
-}
-
-impl fmt::Display for How {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Direct => "written directly",
-            Self::Helpers => "written by newuidmap and newgidmap",
-            Self::Single => "one id",
-        })
-    }
+fn ended((program, child): (PathBuf, Child)) -> Result<(), IdMapError> {
+    let (status, stderr) = match child.wait_with_output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => (output.status.to_string(), String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(e) => ("no answer".to_owned(), e.to_string()),
+    };
+    Err(IdMapError::Refused(program, status, stderr))
 }

@@ -4,42 +4,17 @@
 //! Our reading must be no wider than that of newuidmap(1), which reads the same lines again and
 //! refuses the rest. podman and shadow also ask nsswitch.conf (`subid: sss`); we read the files.
 
-use crate::idmap::{ALL_IDS, IdMap, Range, User};
+use std::ops::Range;
 
-/// Ids from `start` on that were given to a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubRange {
-    /// The first id.
-    pub start: u32,
-    /// How many; never 0, and never past the last id.
-    pub count: u32,
-}
-
-impl SubRange {
-    fn end(self) -> u64 {
-        u64::from(self.start) + u64::from(self.count)
-    }
-
-    /// What is left of it without the ids from `start` to before `end`: zero, one or two pieces.
-    fn without(self, start: u64, end: u64) -> impl Iterator<Item = Self> {
-        let before = (u64::from(self.start), self.end().min(start));
-        let after = (end.max(u64::from(self.start)), self.end());
-        [before, after].into_iter().filter_map(|(from, to)| Self::of(from, to))
-    }
-
-    fn of(from: u64, to: u64) -> Option<Self> {
-        let count = u32::try_from(to.checked_sub(from)?).ok().filter(|count| *count > 0)?;
-        Some(Self { start: u32::try_from(from).ok()?, count })
-    }
-}
+use crate::idmap::{ALL_IDS, IdMap, User};
 
 /// What a user may map besides its own ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubIds {
     /// From /etc/subuid, in the order of the lines, disjoint.
-    pub uids: Vec<SubRange>,
+    pub uids: Vec<Range<u32>>,
     /// From /etc/subgid, likewise.
-    pub gids: Vec<SubRange>,
+    pub gids: Vec<Range<u32>>,
 }
 
 impl SubIds {
@@ -60,65 +35,49 @@ impl SubIds {
     }
 }
 
-fn ranges(text: &str, user: &User, own_id: u32) -> Vec<SubRange> {
-    let mut found: Vec<SubRange> = Vec::new();
+fn ranges(text: &str, user: &User, own_id: u32) -> Vec<Range<u32>> {
+    // Root of the host must not become an ordinary id of a container, whatever the file says.
+    let root = 0..1;
+    let own = own_id..own_id.saturating_add(1);
+    let mut found: Vec<Range<u32>> = Vec::new();
     for line in text.lines().filter_map(|line| line_of(line, user)) {
-        // Root of the host must not become an ordinary id of a container, whatever the file says.
-        let mut pieces: Vec<SubRange> = line.without(0, 1).collect();
-        let own = SubRange { start: own_id, count: 1 };
-        for taken in found.iter().chain([&own]) {
-            let (start, end) = (u64::from(taken.start), taken.end());
-            pieces = pieces.into_iter().flat_map(|piece| piece.without(start, end)).collect();
+        let mut pieces = vec![line];
+        for taken in [&root, &own].into_iter().chain(&found) {
+            pieces = pieces.into_iter().flat_map(|piece| without(&piece, taken)).collect();
         }
         found.extend(pieces);
     }
     found
 }
 
-fn line_of(line: &str, user: &User) -> Option<SubRange> {
-    let mut fields = line.split(':');
-    let (owner, start, count) = (fields.next()?, fields.next()?, fields.next()?);
+/// What is left of `piece` without `taken`: zero, one or two pieces.
+fn without(piece: &Range<u32>, taken: &Range<u32>) -> impl Iterator<Item = Range<u32>> + use<> {
+    let before = piece.start..piece.end.min(taken.start);
+    let after = piece.start.max(taken.end)..piece.end;
+    [before, after].into_iter().filter(|left| !left.is_empty())
+}
+
+fn line_of(line: &str, user: &User) -> Option<Range<u32>> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [owner, start, count] = fields[..] else { return None };
     let ours = Some(owner) == user.name.as_deref() || owner.parse() == Ok(user.uid);
-    if !ours || owner.is_empty() || fields.next().is_some() {
-        return None;
-    }
-    let start: u64 = start.parse().ok()?;
-    let count: u64 = count.parse().ok()?;
-    let end = start.checked_add(count)?;
-    if end > u64::from(ALL_IDS) { None } else { SubRange::of(start, end) }
+    let (start, count): (u32, u32) = (start.parse().ok()?, count.parse().ok()?);
+    let range = start..start.checked_add(count)?;
+    (ours && !range.is_empty()).then_some(range)
 }
 
-/// `own_id` becomes 0, and the ranges follow from 1 on: the order of podman.
-///
-/// Only ids that have a place in `here`, the map of the user namespace that we are in, can be
-/// given on. The kernel takes 340 lines; what would be too many is left out.
-pub(crate) fn map_of(own_id: u32, ranges: &[SubRange], here: &IdMap) -> IdMap {
+/// `own_id` becomes 0, and the ranges follow from 1 on: the order of podman. What is more than the
+/// kernel takes is left out.
+pub(crate) fn map_of(own_id: u32, ranges: &[Range<u32>]) -> IdMap {
     let mut map = IdMap::single(0, own_id);
-    let mut next_inside: u32 = 1;
-    for piece in ranges.iter().flat_map(|range| present(*range, here)) {
-        let Some(after) = next_inside.checked_add(piece.count).filter(|after| *after < ALL_IDS) else {
-            break;
-        };
-        let mut longer = map.0.clone();
-        longer.push(Range { inside: next_inside, outside: piece.start, count: piece.count });
-        match IdMap::new(longer) {
-            Ok(longer) => (map, next_inside) = (longer, after),
-            Err(_) => break,
-        }
+    let mut inside = 1;
+    for range in ranges.iter().take(IdMap::MOST_LINES - 1) {
+        let count = range.end.saturating_sub(range.start).min(ALL_IDS - inside);
+        map.0.push(crate::idmap::Range { inside, outside: range.start, count });
+        inside += count;
     }
+    map.0.retain(|range| range.count > 0);
     map
-}
-
-/// The parts of `range` that are ids in the user namespace with the map `here`.
-fn present(range: SubRange, here: &IdMap) -> Vec<SubRange> {
-    let part = |r: &Range| {
-        let from = u64::from(range.start.max(r.inside));
-        let to = range.end().min(u64::from(r.inside) + u64::from(r.count));
-        SubRange::of(from, to)
-    };
-    let mut parts: Vec<SubRange> = here.0.iter().filter_map(part).collect();
-    parts.sort_by_key(|p| p.start);
-    parts
 }
 
 #[cfg(test)]
@@ -130,7 +89,7 @@ mod tests {
     }
 
     fn uids(text: &str) -> Vec<(u32, u32)> {
-        SubIds::parse(text, "", &alice()).uids.iter().map(|r| (r.start, r.count)).collect()
+        SubIds::parse(text, "", &alice()).uids.iter().map(|r| (r.start, r.end - r.start)).collect()
     }
 
     #[test]
@@ -180,30 +139,29 @@ mod tests {
     fn a_user_without_a_name_has_only_lines_by_number() {
         let nameless = User { uid: 1000, gid: 1000, name: None };
         let ids = SubIds::parse("alice:1:1\n1000:500:5\n", "1000:600:6\n", &nameless);
-        assert_eq!(ids.uids, [SubRange { start: 500, count: 5 }]);
-        assert_eq!(ids.gids, [SubRange { start: 600, count: 6 }]);
+        assert_eq!(ids.uids, [500..505]);
+        assert_eq!(ids.gids, [600..606]);
     }
 
     #[test]
     fn the_user_is_0_and_the_ranges_follow() {
-        let ranges = [SubRange { start: 100_000, count: 10 }, SubRange { start: 7, count: 2 }];
-        let map = map_of(1000, &ranges, &IdMap::full());
+        let ranges = [100_000..100_010, 7..9];
+        let map = map_of(1000, &ranges);
         assert_eq!(map.to_string(), "0 1000 1\n1 100000 10\n11 7 2\n");
     }
 
     #[test]
-    fn ids_that_are_not_here_cannot_be_given_on() {
-        let here: IdMap = "0 1000 1\n1 100000 65536\n".parse().unwrap();
-        let of = |start, count| map_of(0, &[SubRange { start, count }], &here).to_string();
-        assert_eq!(of(100_000, 65_536), "0 0 1\n");
-        assert_eq!(of(60_000, 65_536), "0 0 1\n1 60000 5537\n");
+    fn ids_inside_end_where_ids_end() {
+        let all = [1001..u32::MAX, 1..1000];
+        let map = map_of(1000, &all);
+        assert_eq!(map.to_string(), "0 1000 1\n1 1001 4294966294\n4294966295 1 999\n");
+        assert_eq!(map.len(), u64::from(ALL_IDS) - 1, "all but root");
+        assert_eq!(map_of(1000, &[2000..u32::MAX, 1..u32::MAX]).len(), u64::from(ALL_IDS));
     }
 
     #[test]
     fn more_lines_than_the_kernel_takes_are_left_out() {
-        let ranges: Vec<SubRange> = (0..500).map(|i| SubRange { start: 2000 + 2 * i, count: 1 }).collect();
-        let map = map_of(1000, &ranges, &IdMap::full());
-        assert!(map.0.len() <= IdMap::MOST_LINES && map.0.len() > 200, "{}", map.0.len());
-        assert_eq!(IdMap::new(map.0.clone()), Ok(map));
+        let ranges: Vec<Range<u32>> = (0..500).map(|i| 2000 + 2 * i..2001 + 2 * i).collect();
+        assert_eq!(map_of(1000, &ranges).0.len(), IdMap::MOST_LINES);
     }
 }

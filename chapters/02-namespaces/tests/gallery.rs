@@ -113,7 +113,7 @@ fn maps_that_were_tried_are_those_that_work() {
 
 #[test]
 fn root_of_a_namespace_can_be_somebody_else() {
-    require!(demo::me() == 0, "needs-root", "only root may map ids that are not its own");
+    require!(demo::me() == 0, "not-root", "only root may map ids that are not its own");
     let room = Room::new(Who::Me, &[]).with_example("gallery");
     // uid, gid, no supplementary groups, and capabilities.
     assert_eq!(gallery(&room, "other-ids"), "0 0 0 true\nOk(Ok(Some(0)))");
@@ -154,7 +154,7 @@ fn shared_namespaces_are_not_entered_again() {
 
 #[test]
 fn a_process_of_somebody_else_can_not_be_entered() {
-    require!(demo::me() == 0, "needs-root", "a plain user can't play another one");
+    require!(demo::me() == 0, "not-root", "a plain user can't play another one");
     let room = Room::new(Who::Single, &[]).with_example("enter");
     let me = std::process::id().to_string();
     let output = room.command("enter", &[&me]).output().unwrap();

@@ -201,7 +201,7 @@ fn files_belong_outside_to_whom_the_map_names() {
 
 #[test]
 fn a_single_id_is_explained() {
-    require!(me() == 0, "needs-root", "a plain user can't play another one");
+    require!(me() == 0, "not-root", "a plain user can't play another one");
     let says = |who, cover: &str, before: &[&str]| {
         let room = Room::new(who, &["cat"]);
         fs::write(room.path().join("copy"), "").unwrap();

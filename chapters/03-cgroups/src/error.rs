@@ -24,7 +24,7 @@ pub enum CgroupError {
         source: std::io::Error,
     },
     /// A call that changes a group failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Call(#[from] SysError),
     /// The path is not that of a group of ours, so it is not touched.
     #[error("{} is not a group of minidocker: its parent must be named {:?}", dir.display(), crate::PARENT)]

@@ -108,6 +108,6 @@ pub enum OverlayError {
         source: std::io::Error,
     },
     /// The kernel refused for another reason.
-    #[error(transparent)]
+    #[error("{0}")]
     Call(#[from] SysError),
 }

@@ -34,6 +34,6 @@ pub enum SecurityError {
         masked: PathBuf,
     },
     /// A call failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Call(#[from] SysError),
 }

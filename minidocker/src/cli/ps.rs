@@ -46,8 +46,7 @@ fn ps(args: &Ps) -> anyhow::Result<u8> {
     let store = Store::open()?;
     let mut told = Told::default();
     container::recover_all(&store).into_iter().for_each(|e| told.tell(e));
-    // What could not be read was told by the recovery just now.
-    let mut found = Found::all(&store, drop)?;
+    let mut found = Found::all(&store, |e| told.tell(e))?;
     found.retain(|one| args.all || one.state.is_running());
     let rows: Vec<Row<'_>> = found
         .iter()

@@ -65,8 +65,10 @@ fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
         supervisor::client::end(&container)?;
         container::recover(store, &container)?;
     }
-    let Some(_lock) = container::lock_dead(&container)? else {
-        return Err(ContainerError::Running(name.to_owned()).into());
-    };
-    Ok(container::remove(store, &container)?)
+    match container::lock_dead(&container)? {
+        Some(_lock) => Ok(container::remove(store, &container)?),
+        // With --rm its supervisor removed it, or another `rm` did.
+        None if !container.dir.exists() => Ok(()),
+        None => Err(ContainerError::Running(name.to_owned()).into()),
+    }
 }

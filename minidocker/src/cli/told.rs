@@ -7,13 +7,18 @@ use super::error::render;
 #[derive(Debug, Default)]
 pub(super) struct Told {
     failed: bool,
+    said: Vec<String>,
 }
 
 impl Told {
-    /// Tells of one on stderr; the command will end with 1.
+    /// Tells of one on stderr, the same one once; the command will end with 1.
     pub(super) fn tell(&mut self, error: impl Into<anyhow::Error>) {
         self.failed = true;
-        Self::note(error);
+        let text = render(&error.into());
+        if !self.said.contains(&text) {
+            eprint!("{text}");
+            self.said.push(text);
+        }
     }
 
     /// Tells of one that is no failure of the command.

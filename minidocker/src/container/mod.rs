@@ -54,6 +54,6 @@ pub enum ContainerError {
         reason: String,
     },
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
 }

@@ -34,7 +34,7 @@ pub struct Image {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The name is no name.
-    #[error(transparent)]
+    #[error("{0}")]
     Name(#[from] ReferenceError),
     /// Nothing has that name.
     #[error("Unable to find image '{name}' locally\nBuilt in: {}. There is no pull in minidocker yet", BUILT_IN.join(", "))]
@@ -80,16 +80,16 @@ pub enum ImageError {
     #[error("hostbox can't be made: {0}")]
     Hostbox(String),
     /// The layout on disk.
-    #[error(transparent)]
+    #[error("{0}")]
     Layout(#[from] LayoutError),
     /// A layer.
-    #[error(transparent)]
+    #[error("{0}")]
     Unpack(#[from] UnpackError),
     /// A directory that was to become a layer.
-    #[error(transparent)]
+    #[error("{0}")]
     Pack(#[from] PackError),
     /// The store.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
 }
 

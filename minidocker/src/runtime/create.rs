@@ -60,11 +60,13 @@ pub fn create(
     let mut listed = false;
     let group = make_group(plan, ledger, &mut listed)?;
     // In a user namespace mknod(2) of a device gives EPERM anyway.
-    let without_mknod = !listed && !plan.namespaces.contains(CloneFlags::CLONE_NEWUSER) && plan.forbid_mknod();
+    let without_mknod =
+        !listed && !plan.namespaces.contains(CloneFlags::CLONE_NEWUSER) && plan.forbid_mknod();
     let fifo = exec_fifo(bundle).map_err(|e| Failure::of("cannot make the exec fifo", &e))?;
     let (ours, theirs) = reports().map_err(|e| Failure::of("cannot make a socket pair", &e))?;
     let (pid, pidfd) = clone_child(plan, group, stdio, fifo, theirs)?;
-    let mut created = Created { pid, pidfd, reports: ours, console: None, mount_namespace: None, without_mknod };
+    let mut created =
+        Created { pid, pidfd, reports: ours, console: None, mount_namespace: None, without_mknod };
     let prepared = release_child(plan, &mut created, ledger).and_then(|()| await_ready(&mut created, tell));
     match prepared {
         Ok(()) => Ok(created),
@@ -80,7 +82,11 @@ fn enter(step: StepKind) -> Result<(), Failure> {
     fault::enter(step).map_err(Failure::ours)
 }
 
-fn make_group(plan: &Plan, ledger: &mut dyn RuntimeLedger, listed: &mut bool) -> Result<Option<cgroups::Group>, Failure> {
+fn make_group(
+    plan: &Plan,
+    ledger: &mut dyn RuntimeLedger,
+    listed: &mut bool,
+) -> Result<Option<cgroups::Group>, Failure> {
     let Some(path) = &plan.cgroup else { return Ok(None) };
     enter(StepKind::Cgroup)?;
     let name = path.to_string_lossy();

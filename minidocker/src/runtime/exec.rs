@@ -120,7 +120,8 @@ fn interpreter_of(path: &Path) -> Option<String> {
         Err(chroot::elf::ElfError::Script { interpreter }) => interpreter,
         Err(_) => return None,
     };
-    Some(interpreter.display().to_string())
+    // A script with the line ends of another system asks for "/bin/sh\r": that must be seen.
+    Some(interpreter.to_string_lossy().escape_default().to_string())
 }
 
 fn c_string(text: &str) -> Option<CString> {

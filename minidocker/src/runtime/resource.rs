@@ -58,10 +58,10 @@ pub fn release(resource: &Resource) -> Result<(), ReleaseError> {
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// The cgroup can't be emptied or removed.
-    #[error(transparent)]
+    #[error("{0}")]
     Cgroup(#[from] cgroups::CgroupError),
     /// The process can't be killed.
-    #[error(transparent)]
+    #[error("{0}")]
     Sys(#[from] SysError),
     /// SIGKILL was sent and the process is still there.
     #[error("init does not end: it hangs in the kernel (state D in ps)")]

@@ -81,7 +81,7 @@ pub enum StoreError {
     #[error("{0}")]
     InIdMap(String),
     /// A system call failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Sys(#[from] sys::SysError),
 }
 

@@ -56,7 +56,7 @@ mod tests {
         let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
         let tree = dir.path().join("tree");
         fs::create_dir_all(tree.join("work/work")).unwrap();
-        fs::set_permissions(tree.join("work/work"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("work/work"), fs::Permissions::from_mode(0o000)).unwrap();
         remove_tree(&store, &tree).unwrap();
         assert!(!tree.exists());
         remove_tree(&store, &tree).unwrap();

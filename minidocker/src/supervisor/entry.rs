@@ -30,7 +30,8 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 /// What `inspect` says of a root container on a host whose cgroups take no device list.
-const NO_MKNOD: &str = "CAP_MKNOD was dropped: no device list can be set here (cgroup v1 has one; v2 needs an eBPF program)";
+const NO_MKNOD: &str =
+    "CAP_MKNOD was dropped: no device list can be set here (cgroup v1 has one; v2 needs an eBPF program)";
 
 struct Supervisor {
     store: Store,
@@ -123,7 +124,8 @@ impl Supervisor {
         };
         let starter = &mut self.starter;
         let mut tell = |event| starter.tell(&Answer::Event(event), None);
-        let mut created = runtime::create(&self.container.dir, &mut plan, stdio, &mut self.ledger, &mut tell)?;
+        let mut created =
+            runtime::create(&self.container.dir, &mut plan, stdio, &mut self.ledger, &mut tell)?;
         let streams = match (streams, created.console.take()) {
             (_, Some(master)) => Streams::of_terminal(master, open_stdin).map_err(ours)?,
             (Some(streams), None) => streams,

@@ -33,13 +33,13 @@ pub enum SupervisorError {
         source: std::io::Error,
     },
     /// A system call failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Sys(#[from] sys::SysError),
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] crate::store::StoreError),
     /// The set-up failed; the message is for the user.
-    #[error(transparent)]
+    #[error("{0}")]
     Failed(#[from] crate::runtime::Failure),
     /// The supervisor ended without a word.
     #[error(

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// The end of a command. The checks return the output again, so that they can be chained.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Output {
     /// The exit code; 128 + n when signal n killed it.
     pub code: i32,
@@ -13,6 +13,12 @@ pub struct Output {
     pub stderr: Vec<u8>,
     /// The command line, for messages.
     pub shown: String,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: exit code {}, stdout {:?}, stderr {:?}", self.shown, self.code, self.out(), self.err())
+    }
 }
 
 impl Output {
