@@ -11,10 +11,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -162,12 +165,13 @@ impl Layout {
         media_type: &str,
         write: impl FnOnce(&mut dyn Write) -> Result<T, E>,
     ) -> Result<(Descriptor, T), E> {
-        let (tmp, file) = self.temporary()?;
+        let (tmp, file) =
+            self.anonymous().map_or_else(|| self.temporary(), |file| Ok((PathBuf::new(), file)))?;
         let mut hashing = Hashing::new(file);
         let stored = write(&mut hashing).and_then(|value| {
             let (digest, size, file) = hashing.finish();
             let path = self.blob_path(&digest);
-            let named = file.sync_all().and_then(|()| fs::rename(&tmp, &path));
+            let named = file.sync_all().and_then(|()| give_name(&file, &tmp, &path));
             named.map_err(io_error("write", &path))?;
             Ok((Descriptor::new(media_type, digest, size), value))
         });
@@ -175,6 +179,13 @@ impl Layout {
             let _ = fs::remove_file(&tmp);
         }
         stored
+    }
+
+    /// A file without a name, of which nothing is left if we are killed (open(2), O_TMPFILE). Not every
+    /// file system has them.
+    fn anonymous(&self) -> Option<File> {
+        let how = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(CWD, &self.dir, how, Mode::from_raw_mode(0o644)).map(File::from).ok()
     }
 
     /// Removes what processes that were killed have left. What is written now is younger than an hour.
@@ -307,6 +318,24 @@ impl Layout {
 #[must_use]
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, media::MANIFEST | media::DOCKER_MANIFEST)
+}
+
+/// Gives a blob its name: by a rename, or to a file that had none. One that is there is replaced: it
+/// should have the same bytes, but a disk may have changed them.
+fn give_name(file: &File, tmp: &Path, path: &Path) -> io::Result<()> {
+    if !tmp.as_os_str().is_empty() {
+        return fs::rename(tmp, path);
+    }
+    let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = |to: &Path| rustix::fs::linkat(CWD, &from, CWD, to, AtFlags::SYMLINK_FOLLOW);
+    match link(path) {
+        Err(Errno::EXIST) => {
+            let beside = path.with_extension(std::process::id().to_string());
+            link(&beside)?;
+            fs::rename(&beside, path)
+        }
+        other => Ok(other?),
+    }
 }
 
 fn has_name(m: &Descriptor) -> bool {

@@ -54,6 +54,16 @@ fn a_blob_lies_under_its_digest() {
 }
 
 #[test]
+fn a_damaged_blob_is_mended_by_storing_it_again() {
+    let (_dir, layout) = new_layout();
+    let blob = layout.put_blob("text/plain", &b"text"[..]).unwrap();
+    fs::write(layout.blob_path(&blob.digest), "tex7").unwrap();
+    layout.put_blob("text/plain", &b"text"[..]).unwrap();
+    assert_eq!(fs::read(layout.blob_path(&blob.digest)).unwrap(), b"text");
+    assert_eq!(files(&layout.dir().join("blobs/sha256")), [blob.digest.hex()]);
+}
+
+#[test]
 fn a_failed_write_leaves_nothing() {
     let (_dir, layout) = new_layout();
     let failed: Result<(_, ()), LayoutError> = layout.put_with("text/plain", |writer| {
