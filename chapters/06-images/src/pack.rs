@@ -163,10 +163,11 @@ impl<W: Write> Walk<'_, W> {
         if let Some(source) = contents.error {
             return Err(PackError::Read { path: path.to_owned(), source });
         }
+        written.map_err(PackError::Write)?;
         if contents.bytes < size {
             return Err(PackError::Changed { path: path.to_owned() });
         }
-        written.map_err(PackError::Write)
+        Ok(())
     }
 
     fn empty_file(&mut self, path: &Path) -> Result<(), PackError> {

@@ -190,19 +190,24 @@ fn a_missing_directory_is_named() {
 }
 
 #[test]
-fn a_reader_that_closes_its_end_is_an_error_of_writing() {
-    struct Full;
+fn a_full_disk_is_an_error_of_writing() {
+    /// Has room for so many bytes.
+    struct Full(usize);
     impl Write for Full {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::StorageFull.into())
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
     let tree = full_tree();
-    let error = pack_layer(tree.path(), Full, &PLAIN).unwrap_err();
-    assert!(matches!(&error, PackError::Write(e) if e.kind() == io::ErrorKind::StorageFull), "{error:?}");
+    fs::write(tree.path().join("big"), vec![1; 900_000]).unwrap();
+    for room in [0, 200_000] {
+        let error = pack_layer(tree.path(), Full(room), &PLAIN).unwrap_err();
+        assert!(matches!(&error, PackError::Write(e) if e.kind() == io::ErrorKind::StorageFull), "{error:?}");
+    }
 }
 
 #[test]
