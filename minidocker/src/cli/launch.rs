@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use chroot::Root;
 
-use crate::container::{self, ContainerError, File, NewContainer};
+use crate::container::{self, ContainerError, Contents, File, InitLayer, NewContainer};
 use crate::image::Image;
 use crate::spec::{self, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
 use crate::store::{Privilege, Store, id_maps};
@@ -42,13 +42,17 @@ impl Base {
 /// Makes the container of `request`. A name held by a container that a dead supervisor left is
 /// cleared first.
 pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
-    let facts = facts(store, base, &request)?;
+    let init_layer = InitLayer::of(&base.lowers)?;
+    let mut facts = facts(store, base, &request)?;
+    if !init_layer.is_empty() {
+        facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
+    }
     let spec = spec::build(&base.defaults, &request, &facts)?;
-    let files = files(&request, &facts, &serde_json::to_string(&spec)?)?;
-    match container::create(store, request.clone(), &files) {
+    let contents = Contents { init_layer, files: files(&request, &facts, &serde_json::to_string(&spec)?)? };
+    match container::create(store, request.clone(), &contents) {
         Err(ContainerError::NameTaken { holder, .. }) => {
             container::recover(store, &container::find(store, &holder)?)?;
-            Ok(container::create(store, request, &files)?)
+            Ok(container::create(store, request, &contents)?)
         }
         other => Ok(other?),
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 
 use super::find::id_of_name;
-use super::{Container, ContainerError, State, new_name};
+use super::{Container, ContainerError, InitLayer, State, new_name};
 use crate::spec::Request;
 use crate::store::{Lock, Store, StoreError, write_record};
 
@@ -30,6 +30,18 @@ pub struct File {
     pub text: String,
 }
 
+/// The directory of the [`InitLayer`] in a container's directory.
+pub const INIT_LAYER: &str = "init";
+
+/// What a container's directory holds besides its records.
+#[derive(Debug, Clone, Default)]
+pub struct Contents {
+    /// config.json, hosts and the like.
+    pub files: Vec<File>,
+    /// Mount points that the image lacks.
+    pub init_layer: InitLayer,
+}
+
 /// Makes the record of a container from `request`, whose `id` is new. Without a name it gets one.
 ///
 /// The lock is held before the record appears, and the record is written under the shared images
@@ -37,7 +49,11 @@ pub struct File {
 ///
 /// # Errors
 /// `NameTaken`, or those of the store. Nothing is left after an error.
-pub fn create(store: &Store, mut request: Request, files: &[File]) -> Result<NewContainer, ContainerError> {
+pub fn create(
+    store: &Store,
+    mut request: Request,
+    contents: &Contents,
+) -> Result<NewContainer, ContainerError> {
     let _images = Lock::shared(&store.lock_of("images"))?;
     // A sweep that sees a half-made directory must not take it for a leftover.
     let _containers = Lock::exclusive(&store.lock_of("containers"))?;
@@ -45,7 +61,7 @@ pub fn create(store: &Store, mut request: Request, files: &[File]) -> Result<New
     let making = store.containers().join(format!(".new-{}", request.id));
     let dir_mode = 0o711;
     fs::DirBuilder::new().mode(dir_mode).create(&making).map_err(StoreError::io("mkdir", &making))?;
-    let made = fill(store, &container, &making, &mut request, files);
+    let made = fill(store, &container, &making, &mut request, contents);
     match made {
         Ok(lock) => Ok(NewContainer { container, request, lock }),
         Err(e) => {
@@ -61,13 +77,14 @@ fn fill(
     container: &Container,
     making: &Path,
     request: &mut Request,
-    files: &[File],
+    contents: &Contents,
 ) -> Result<Lock, ContainerError> {
     let lock = Lock::exclusive(&making.join("lock"))?;
     take_name(store, request)?;
     write_record(&making.join("request.json"), request, false)?;
     State::created().write(making)?;
-    for file in files {
+    contents.init_layer.make(&making.join(INIT_LAYER))?;
+    for file in &contents.files {
         let path = making.join(file.name);
         // Read in the container by every user: they are bound over files of /etc.
         fs::write(&path, &file.text).map_err(StoreError::io("write", &path))?;

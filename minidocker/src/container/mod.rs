@@ -7,12 +7,14 @@
 mod create;
 mod find;
 mod id;
+mod init_layer;
 mod recover;
 mod state;
 
-pub use create::{File, NewContainer, create};
+pub use create::{Contents, File, INIT_LAYER, NewContainer, create};
 pub use find::{Container, all, find};
 pub use id::{check_name, new_id, new_name};
+pub use init_layer::InitLayer;
 pub use recover::{finish, lock_dead, recover, recover_all, remove};
 pub use state::{Ledger, State, Status, now};
 

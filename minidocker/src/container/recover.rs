@@ -93,8 +93,8 @@ pub fn finish(container: &Container, ledger: &mut Ledger, exit_code: i32) -> Res
 /// # Errors
 /// Files that can't be removed. The container is gone from every list all the same.
 pub fn remove(store: &Store, container: &Container) -> Result<(), ContainerError> {
-    // A damaged request must not keep the container alive: its name then becomes stale.
-    let name = container.request().map(|r| r.name).unwrap_or_default();
+    // A damaged request must not keep the container, nor its name.
+    let name = container.request().map_or_else(|_| name_of(store, &container.id), |r| r.name);
     let gone = store.containers().join(format!(".gone-{}", container.id));
     match fs::rename(&container.dir, &gone) {
         Ok(()) => {}
@@ -103,6 +103,13 @@ pub fn remove(store: &Store, container: &Container) -> Result<(), ContainerError
     }
     release_name(store, &name, &container.id);
     Ok(remove_tree(store, &gone)?)
+}
+
+/// The name that points to a container, for one whose own record doesn't tell it.
+fn name_of(store: &Store, id: &str) -> String {
+    let entries = fs::read_dir(store.names()).into_iter().flatten().filter_map(Result::ok);
+    let mut ours = entries.filter(|e| fs::read_link(e.path()).is_ok_and(|to| to.as_os_str() == id));
+    ours.next().and_then(|e| e.file_name().into_string().ok()).unwrap_or_default()
 }
 
 /// Removes what a killed `create` or `remove` left under a name with a dot.

@@ -6,7 +6,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, OutputModes, Termios};
+use rustix::termios::{OptionalActions, Termios};
 
 use super::SupervisorError;
 use super::protocol::{Answer, Call, Verb};
@@ -24,30 +24,24 @@ pub struct Foreground {
     pub tty: bool,
 }
 
-/// Our own terminal while the container's is shown on it; as before when this is dropped.
-struct OurTerminal(BorrowedFd<'static>, Termios);
+/// Our own terminal in raw mode; as before when this is dropped.
+struct RawTerminal(Termios);
 
-impl OurTerminal {
-    /// Raw, if our keys go to the container. Else Ctrl-C stays a signal for us to pass on, and only
-    /// line ends are left alone: the container's terminal has made them already.
-    fn borrow(keys: bool) -> Option<Self> {
-        let terminal = if keys { rustix::stdio::stdin() } else { rustix::stdio::stdout() };
-        let before = rustix::termios::tcgetattr(terminal).ok()?;
-        let mut now = before.clone();
-        if keys {
-            now.make_raw();
-        } else {
-            now.output_modes -= OutputModes::OPOST;
-        }
-        rustix::termios::tcsetattr(terminal, OptionalActions::Now, &now).ok()?;
-        Some(Self(terminal, before))
+impl RawTerminal {
+    fn enter() -> Option<Self> {
+        let stdin = rustix::stdio::stdin();
+        let before = rustix::termios::tcgetattr(stdin).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(stdin, OptionalActions::Now, &raw).ok()?;
+        Some(Self(before))
     }
 }
 
-impl Drop for OurTerminal {
+impl Drop for RawTerminal {
     fn drop(&mut self) {
         // Nothing can be done about a terminal that went away.
-        let _ = rustix::termios::tcsetattr(self.0, OptionalActions::Now, &self.1);
+        let _ = rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
     }
 }
 
@@ -127,7 +121,8 @@ pub fn carry(
         answer: None,
         tell,
     };
-    let terminal = if foreground.tty { OurTerminal::borrow(input_open) } else { None };
+    // Without -i our keys are not the container's: Ctrl-C stays a signal, which is passed on.
+    let terminal = if foreground.tty && input_open { RawTerminal::enter() } else { None };
     if foreground.tty {
         relay.tell_size();
     }
