@@ -60,8 +60,9 @@ impl std::fmt::Display for Left {
     }
 }
 
-/// The whole host, for a test that is alone: every mount, interface and cgroup, and all
-/// processes of throw-away roots.
+/// The whole host, for a test that is alone in its process: every mount, interface and cgroup, and
+/// the processes of this process's roots. What belongs to the roots of other test processes,
+/// which may run beside it, is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostSnapshot(BTreeSet<String>);
 
@@ -69,13 +70,19 @@ impl HostSnapshot {
     /// Reads the host as it is now.
     #[must_use]
     pub fn take() -> Self {
+        let rooms = crate::place::base().join("t").display().to_string();
+        let (mine, others) = (format!("{rooms}/{}-", std::process::id()), ids_of_others());
+        let foreign = |line: &String| {
+            let elsewhere = line.contains(&rooms) && !line.contains(&mine);
+            elsewhere || others.iter().any(|id| line.contains(id.as_str()))
+        };
         let mounts = mountinfo().into_iter().map(|l| format!("mount {l}"));
         let names = crate::place::entries(Path::new("/sys/class/net"));
         let interfaces = names.iter().map(|n| format!("interface {}", n.display()));
         let cgroups = all_cgroups().into_iter().map(|c| format!("cgroup {}", c.display()));
-        let rooms = crate::place::base().join("t").display().to_string();
-        let processes = marked(&[rooms]).into_iter().map(|p| format!("process {p}"));
-        Self(mounts.chain(interfaces).chain(cgroups).chain(processes).collect())
+        let processes = marked(std::slice::from_ref(&mine)).into_iter().map(|p| format!("process {p}"));
+        let lines = mounts.chain(interfaces).chain(cgroups).filter(|l| !foreign(l));
+        Self(lines.chain(processes).collect())
     }
 
     /// Fails the test with the difference unless the host comes to be as it was.
@@ -92,6 +99,16 @@ impl HostSnapshot {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// The containers that the roots of other test processes have now.
+fn ids_of_others() -> Vec<String> {
+    let rooms = crate::place::entries(&crate::place::base().join("t"));
+    let mine = format!("{}-", std::process::id());
+    let name = |p: &PathBuf| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let others = rooms.iter().filter(|r| !name(r).starts_with(&mine));
+    let containers = others.flat_map(|r| crate::place::entries(&r.join("root/containers")));
+    containers.map(|c| name(&c)).filter(|n| is_id(n)).collect()
 }
 
 fn mountinfo() -> Vec<String> {
