@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use namespaces::idmap::{How, IdMap, Maps, Range, User, write_maps};
-use namespaces::{Child, Kind, clock};
-use sys::{CloneArgs, CloneFlags as F, Cloned, Gid, MsFlags, Pid, SysError, Uid};
+use namespaces::{Kind, SpawnError, clock};
+use sys::{CloneArgs, CloneFlags as F, Cloned, ExitStatus, Gid, MsFlags, Pid, SysError, Uid};
 
 type Case = fn() -> Result<(), SysError>;
 
@@ -41,7 +41,7 @@ fn main() {
         None => CASES.iter().for_each(|(name, _)| println!("{name}")),
         Some("clock") => one_day_later(),
         Some("helpers") => not_our_ids(),
-        Some("tried") => match Maps::tried() {
+        Some("maps") => match Maps::for_this_process() {
             Ok(maps) => println!("{:?} {}", maps.how, maps.why_single.unwrap_or_default()),
             Err(e) => println!("{e}"),
         },
@@ -88,20 +88,27 @@ fn map_of_child(files: &[(&str, String)]) -> Result<(), SysError> {
     }
 }
 
+/// Runs `work` in a child in a new user namespace, and more, and waits for its end.
+fn inside(more: F, maps: &Maps, work: impl FnOnce() -> i32) -> Result<ExitStatus, SpawnError> {
+    match namespaces::clone(F::CLONE_NEWUSER | more, Some(maps), None)? {
+        Cloned::Child => std::process::exit(work()),
+        Cloned::Parent { pid, .. } => Ok(sys::waitpid(pid)?),
+    }
+}
+
 /// Runs a case as root of a new user namespace with one id. It prints, and nobody does twice.
 fn alone(more: F, case: impl FnOnce() -> Result<(), SysError>) -> Result<(), SysError> {
-    let child = Child::spawn(F::CLONE_NEWUSER | more, Some(&one_id()), None, || {
+    let status = inside(more, &one_id(), || {
         println!("{}", words(case()));
         0
     });
-    match child {
-        Ok(child) => child.wait()?,
+    match status {
+        Ok(_) => std::process::exit(0),
         Err(e) => {
             println!("{e}");
-            sys::exit_now(125)
+            std::process::exit(125)
         }
-    };
-    std::process::exit(0)
+    }
 }
 
 fn fork_after_pid_1() -> Result<(), SysError> {
@@ -172,7 +179,7 @@ fn one_day_later() {
     const DAY_S: f64 = 86_400.0;
     let before = uptime_s();
     let day = clock::Offsets { monotonic_s: 86_400, boottime_s: 86_400 };
-    let child = Child::spawn(F::CLONE_NEWUSER, Some(&one_id()), None, || {
+    let status = inside(F::empty(), &one_id(), || {
         if let Err(e) = clock::enter_new(day) {
             println!("{e}");
             return 1;
@@ -180,7 +187,6 @@ fn one_day_later() {
         println!("inside {}", uptime_s() >= before + DAY_S);
         0
     });
-    let status = child.map_err(|e| e.to_string()).and_then(|c| c.wait().map_err(|e| e.to_string()));
     println!("outside {} {status:?}", uptime_s() < before + DAY_S);
 }
 
@@ -205,11 +211,11 @@ fn not_our_ids() {
 fn ids_of_somebody_else() {
     let map = IdMap(vec![Range { inside: 0, outside: 2_000_000_000, count: 100 }]);
     let maps = Maps { uid: map.clone(), gid: map, how: How::Direct, why_single: None };
-    let child = Child::spawn(F::CLONE_NEWUSER, Some(&maps), None, || {
+    let status = inside(F::empty(), &maps, || {
         let caps = sys::capget().map_or(0, |c| c.effective.count_ones());
         let groups = nix::unistd::getgroups().map_or(99, |g| g.len());
         println!("{} {} {} {}", nix::unistd::getuid(), nix::unistd::getgid(), groups, caps > 30);
         0
     });
-    println!("{:?}", child.map_err(|e| e.to_string()).map(|c| c.wait().map(|s| s.code())));
+    println!("{status:?}");
 }

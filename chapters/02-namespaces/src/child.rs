@@ -8,16 +8,16 @@
 //! write(gate, 1 byte)         ─────────► setresgid(0), setresuid(0)
 //!                                        prctl(PR_SET_PDEATHSIG), does the parent live?
 //! read(report): end of file   ◄───────── close(report)
-//!                                        f()
+//!                                        … goes on
 //! ```
 
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::panic::AssertUnwindSafe;
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use sys::{CloneArgs, CloneFlags, Cloned, Errno, ExitStatus, Gid, Pid, Role, SysError, Uid};
+use sys::{CloneArgs, CloneFlags, Cloned, Errno, Gid, Pid, Role, SysError, Uid};
 
+use crate::EnterError;
 use crate::clock::{self, Offsets};
 use crate::idmap::{How, IdMapError, Maps, write_maps};
 
@@ -25,66 +25,17 @@ use crate::idmap::{How, IdMapError, Maps, write_maps};
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// clone3(2) or a call around it was refused.
-    #[error("{0}")]
+    #[error("cannot make a process in new namespaces")]
     Sys(#[from] SysError),
     /// The maps were not written.
-    #[error("{0}")]
+    #[error("cannot give it its ids")]
     Maps(#[from] IdMapError),
     /// A pipe was not made or read.
     #[error("pipe between parent and child")]
-    Pipe(#[source] std::io::Error),
-    /// The child was refused something before its work began; the text is its [`SysError`].
+    Pipe(#[from] std::io::Error),
+    /// The child was refused something before it could go on; the text is its [`SysError`].
     #[error("in the new namespaces: {0}")]
     Inside(String),
-}
-
-impl SpawnError {
-    /// The call of ours that was refused, with its hint. None where a helper or the child failed.
-    #[must_use]
-    pub fn refused(&self) -> Option<&SysError> {
-        match self {
-            Self::Sys(e) | Self::Maps(IdMapError::Sys(e)) => Some(e),
-            _ => None,
-        }
-    }
-}
-
-/// A child process. Dropped, it runs on; who asked for it reaps it.
-#[derive(Debug)]
-pub struct Child {
-    /// As our pid namespace numbers it.
-    pub pid: Pid,
-    /// A descriptor on it, readable when it has ended.
-    pub pidfd: OwnedFd,
-}
-
-impl Child {
-    /// Runs `work` in a child that [`clone()`] makes. Its return value is the exit code.
-    /// Comes back when `work` begins.
-    ///
-    /// # Errors
-    /// See [`SpawnError`].
-    pub fn spawn(
-        flags: CloneFlags,
-        maps: Option<&Maps>,
-        cgroup: Option<BorrowedFd<'_>>,
-        work: impl FnOnce() -> i32,
-    ) -> Result<Self, SpawnError> {
-        // What is buffered would be printed twice.
-        let _ = std::io::stdout().flush();
-        match clone(flags, maps, cgroup)? {
-            Cloned::Child => sys::exit_now(run_work(work)),
-            Cloned::Parent { pid, pidfd } => Ok(Self { pid, pidfd }),
-        }
-    }
-
-    /// Waits for its end and reaps it.
-    ///
-    /// # Errors
-    /// `ECHILD`: somebody has reaped it.
-    pub fn wait(&self) -> Result<ExitStatus, SysError> {
-        sys::waitpid(self.pid)
-    }
 }
 
 /// Makes a child in the new namespaces `flags`, born in `cgroup` if given (Linux 5.7), and comes
@@ -103,42 +54,24 @@ pub fn clone(
 ) -> Result<Cloned, SpawnError> {
     // Opened before the clone: no moment is left in which our death goes unseen.
     let parent = sys::pidfd_open(Pid::this())?;
-    let ((gate, open_gate), (read_report, report)) = (pipe()?, pipe()?);
+    let ((gate, open_gate), (hear, report)) = (pipe()?, pipe()?);
     let (cloned, late_clock) = clone_or_older(flags, cgroup)?;
     match &cloned {
         Cloned::Child => {
             sys::set_role(Role::Child);
-            drop((open_gate, read_report));
-            begin(&gate, report, parent.as_fd(), maps, late_clock);
+            drop((open_gate, hear));
+            begin(gate, report, || ready(maps, late_clock, parent.as_fd()));
         }
         Cloned::Parent { pid, .. } => {
             drop((gate, report));
-            let begun = release(*pid, open_gate, read_report, maps);
-            if begun.is_err() {
+            if let Err(e) = release(*pid, maps, open_gate, hear) {
                 // Its gate is closed, so it has ended or will.
                 let _ = sys::waitpid(*pid);
+                return Err(e);
             }
-            begun?;
         }
     }
     Ok(cloned)
-}
-
-/// Writes the maps, opens the gate, and waits until the child goes on.
-fn release(pid: Pid, gate: OwnedFd, report: OwnedFd, maps: Option<&Maps>) -> Result<(), SpawnError> {
-    if let Some(maps) = maps {
-        write_maps(pid, maps)?;
-    }
-    // EPIPE: the child was killed meanwhile; waiting for it tells the rest.
-    let _ = std::fs::File::from(gate).write_all(b"!");
-    let mut text = String::new();
-    std::fs::File::from(report).read_to_string(&mut text).map_err(SpawnError::Pipe)?;
-    if text.is_empty() { Ok(()) } else { Err(SpawnError::Inside(text)) }
-}
-
-fn pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
-    let made = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-    made.map_err(|e| SpawnError::Pipe(e.into()))
 }
 
 /// clone3, or, where that is filtered, clone, which has no bit left for CLONE_NEWTIME: then the
@@ -153,26 +86,39 @@ fn clone_or_older(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<(
     }
 }
 
-/// The child, up to its work. Where it can't go on, it tells why and ends.
-fn begin(gate: &OwnedFd, report: OwnedFd, parent: BorrowedFd<'_>, maps: Option<&Maps>, late_clock: bool) {
+/// Writes the maps, opens the gate, and waits until the child goes on.
+fn release(
+    pid: Pid,
+    maps: Option<&Maps>,
+    mut gate: PipeWriter,
+    mut hear: PipeReader,
+) -> Result<(), SpawnError> {
+    maps.map_or(Ok(()), |maps| write_maps(pid, maps))?;
+    // EPIPE: the child was killed meanwhile; whoever waits for it hears how.
+    let _ = gate.write_all(b"!");
+    let mut text = String::new();
+    hear.read_to_string(&mut text)?;
+    if text.is_empty() { Ok(()) } else { Err(SpawnError::Inside(text)) }
+}
+
+/// The child, up to where it goes on. If it can't, it tells why and ends.
+fn begin(mut gate: PipeReader, mut report: PipeWriter, ready: impl FnOnce() -> Result<(), EnterError>) {
     // End of file: the parent is dead, or the maps were refused, which it knows.
-    let opened = rustix::io::retry_on_intr(|| rustix::io::read(gate, &mut [0; 1]));
-    if opened != Ok(1) {
+    if gate.read_exact(&mut [0]).is_err() {
         sys::exit_now(125);
     }
-    let ready = || -> Result<(), String> {
-        if late_clock {
-            clock::enter_new(Offsets::default()).map_err(|e| e.to_string())?;
-        }
-        if let Some(maps) = maps {
-            become_root(maps.how).map_err(|e| e.to_string())?;
-        }
-        die_with_parent(parent).map_err(|e| e.to_string())
-    };
-    if let Err(text) = ready() {
-        let _ = std::fs::File::from(report).write_all(text.as_bytes());
+    if let Err(e) = ready() {
+        let _ = report.write_all(e.to_string().as_bytes());
         sys::exit_now(125);
     }
+}
+
+fn ready(maps: Option<&Maps>, late_clock: bool, parent: BorrowedFd<'_>) -> Result<(), EnterError> {
+    if late_clock {
+        clock::enter_new(Offsets::default())?;
+    }
+    maps.map_or(Ok(()), |maps| become_root(maps.how))?;
+    Ok(die_with_parent(parent)?)
 }
 
 /// Becomes uid 0 and gid 0 of a user namespace whose maps are written, and leaves all other groups.
@@ -216,11 +162,4 @@ pub fn die_with_parent(parent: BorrowedFd<'_>) -> Result<(), SysError> {
         Ok(0) => Ok(()),
         _ => sys::exit_now(137),
     }
-}
-
-/// A panic must not unwind into the frames that this process has from its parent.
-fn run_work(work: impl FnOnce() -> i32) -> i32 {
-    let code = std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(125);
-    let _ = std::io::stdout().flush();
-    code
 }

@@ -23,7 +23,6 @@ pub struct Offsets {
 
 impl Offsets {
     /// The text of /proc/pid/timens_offsets: clock, seconds, nanoseconds.
-    #[must_use]
     pub fn text(&self) -> String {
         format!("monotonic {} 0\nboottime {} 0\n", self.monotonic_s, self.boottime_s)
     }

@@ -25,9 +25,7 @@ pub enum EnterError {
 /// Open doors to namespaces of one process. They stay open when it ends, and keep the
 /// namespaces alive (of a pid namespace whose process 1 has ended, only a husk: fork gives ENOMEM).
 #[derive(Debug)]
-pub struct Target {
-    doors: Vec<(Kind, File)>,
-}
+pub struct Target(Vec<(Kind, File)>);
 
 impl Target {
     /// Opens those of `kinds` in which `pid` is and we are not. All are opened before one is
@@ -50,12 +48,11 @@ impl Target {
             let own = if kind == Kind::Pid { "pid_for_children" } else { kind.file() };
             let own = std::fs::metadata(format!("/proc/self/ns/{own}"));
             let number = |file: &Metadata| (file.dev(), file.ino());
-            if own.is_ok_and(|own| number(&own) == number(&theirs)) {
-                continue;
+            if !own.is_ok_and(|own| number(&own) == number(&theirs)) {
+                doors.push((kind, door));
             }
-            doors.push((kind, door));
         }
-        Ok(Self { doors })
+        Ok(Self(doors))
     }
 
     /// Goes in. A pid namespace is entered by the next child, not by us; the mount namespace brings
@@ -66,6 +63,6 @@ impl Target {
     /// # Errors
     /// [`EnterError::Sys`].
     pub fn enter(&self) -> Result<(), EnterError> {
-        self.doors.iter().try_for_each(|(kind, door)| Ok(sys::setns(door.as_fd(), kind.flag())?))
+        self.0.iter().try_for_each(|(kind, door)| Ok(sys::setns(door.as_fd(), kind.flag())?))
     }
 }

@@ -1,9 +1,8 @@
 //! newuidmap(1) and newgidmap(1): set-uid programs that write a map on a user's behalf, after
 //! they have found its ids in /etc/subuid and /etc/subgid.
 
-use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::StatVfsMountFlags;
 
@@ -20,9 +19,7 @@ pub enum NoHelper {
     #[error("{program} lies on a mount with nosuid", program = .0.display())]
     NoSuidMount(PathBuf),
     /// No exec of this process and its children gives privileges any more.
-    #[error(
-        "this process has no_new_privs, so that newuidmap gets no privileges (grep NoNewPrivs /proc/self/status)"
-    )]
+    #[error("this process has no_new_privs, and so has newuidmap (grep NoNewPrivs /proc/self/status)")]
     NoNewPrivs,
 }
 
@@ -46,32 +43,25 @@ fn find(name: &'static str, dirs: &[PathBuf]) -> Result<PathBuf, NoHelper> {
     dirs.iter().map(|dir| dir.join(name)).find(runs).ok_or(NoHelper::Missing(name))
 }
 
-fn check(program: PathBuf) -> Result<PathBuf, NoHelper> {
-    match (is_privileged(&program), on_nosuid(&program)) {
-        (Ok(true), Ok(false)) => Ok(program),
-        (Ok(true), _) => Err(NoHelper::NoSuidMount(program)),
-        _ => Err(NoHelper::NotPrivileged(program)),
-    }
-}
-
 /// Set-uid to root (as we see it: in a user namespace the host's root may be nobody), or with
 /// capabilities of its own, as on Fedora (capabilities(7), "File capabilities").
-fn is_privileged(program: &Path) -> io::Result<bool> {
+fn check(program: PathBuf) -> Result<PathBuf, NoHelper> {
     const S_ISUID: u32 = 0o4000;
-    let file = program.metadata()?;
-    let set_uid = file.mode() & S_ISUID != 0 && file.uid() == 0;
-    let mut none: [u8; 0] = [];
-    Ok(set_uid || rustix::fs::getxattr(program, "security.capability", &mut none).is_ok_and(|size| size > 0))
-}
-
-fn on_nosuid(program: &Path) -> io::Result<bool> {
-    Ok(rustix::fs::statvfs(program)?.f_flag.contains(StatVfsMountFlags::NOSUID))
+    let set_uid = program.metadata().is_ok_and(|file| file.mode() & S_ISUID != 0 && file.uid() == 0);
+    let capable = rustix::fs::getxattr(&program, "security.capability", &mut [0; 0]);
+    let nosuid = rustix::fs::statvfs(&program).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::NOSUID));
+    match set_uid || capable.is_ok_and(|size| size > 0) {
+        false => Err(NoHelper::NotPrivileged(program)),
+        true if nosuid => Err(NoHelper::NoSuidMount(program)),
+        true => Ok(program),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     fn program(dir: &Path, mode: u32) -> PathBuf {
         let path = dir.join("newuidmap");
@@ -103,6 +93,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = program(dir.path(), 0o4755);
         let mine = nix::unistd::geteuid().is_root();
-        assert_eq!(is_privileged(&path).unwrap(), mine);
+        assert_eq!(check(path.clone()), if mine { Ok(path) } else { Err(NoHelper::NotPrivileged(path)) });
     }
 }

@@ -41,7 +41,6 @@ impl IdMap {
     pub const MOST_LINES: usize = 4095 / 33;
 
     /// One id only.
-    #[must_use]
     pub fn single(inside: u32, outside: u32) -> Self {
         Self(vec![Range { inside, outside, count: 1 }])
     }
@@ -68,48 +67,37 @@ impl IdMap {
     }
 
     /// What an id inside is outside; None where it has no place.
-    #[must_use]
     pub fn to_outside(&self, id: u32) -> Option<u32> {
         let range = self.0.iter().find(|r| id >= r.inside && id - r.inside < r.count)?;
         range.outside.checked_add(id - range.inside)
     }
 
     /// What an id outside is inside; None where it is shown as 65534.
-    #[must_use]
     pub fn to_inside(&self, id: u32) -> Option<u32> {
         let range = self.0.iter().find(|r| id >= r.outside && id - r.outside < r.count)?;
         range.inside.checked_add(id - range.outside)
     }
 
     /// Whether each of the 2^32 - 1 ids is itself: the map of the first user namespace.
-    #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.iter().all(|r| r.inside == r.outside) && self.len() == u64::from(ALL_IDS)
     }
 
     /// How many ids have a place.
-    #[must_use]
     pub fn len(&self) -> u64 {
         self.0.iter().map(|r| u64::from(r.count)).sum()
     }
 
     /// Whether the map wasn't written: then all ids are shown as 65534.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-impl fmt::Display for Range {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.inside, self.outside, self.count)
     }
 }
 
 impl fmt::Display for IdMap {
     /// As it is written to the file: one line a range, each with its end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|range| writeln!(f, "{range}"))
+        self.0.iter().try_for_each(|r| writeln!(f, "{} {} {}", r.inside, r.outside, r.count))
     }
 }
 
@@ -179,8 +167,12 @@ mod tests {
         let widest = Range { inside: u32::MAX - 1, outside: u32::MAX - 1, count: u32::MAX };
         let map = IdMap(vec![widest; IdMap::MOST_LINES]);
         assert!(map.to_string().len() < 4096);
-        assert_eq!(map.to_outside(u32::MAX - 1), Some(u32::MAX - 1));
-        assert_eq!(map.to_outside(u32::MAX), None, "no overflow");
+    }
+
+    #[test]
+    fn a_range_past_the_last_id_leads_nowhere() {
+        let map = IdMap(vec![Range { inside: 5, outside: u32::MAX - 1, count: 10 }]);
+        assert_eq!([5, 6, 7].map(|id| map.to_outside(id)), [Some(u32::MAX - 1), Some(u32::MAX), None]);
     }
 
     #[test]

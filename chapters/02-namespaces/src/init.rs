@@ -34,9 +34,7 @@ const OF_THE_TERMINAL: [Signal; 3] = [Signal::SIGINT, Signal::SIGQUIT, Signal::S
 
 /// The signals of this process, blocked and read from a descriptor.
 #[derive(Debug)]
-pub struct Signals {
-    fd: SignalFd,
-}
+pub struct Signals(SignalFd);
 
 /// Why signals can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +59,7 @@ impl Signals {
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&all), None).map_err(InitError::Signalfd)?;
         // A child may read it too: signalfd(2) gives each process its own signals.
         let fd = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC).map_err(InitError::Signalfd)?;
-        Ok(Self { fd })
+        Ok(Self(fd))
     }
 
     /// Is process 1 from now on, and comes back in a child only, which has default signals.
@@ -75,10 +73,7 @@ impl Signals {
     pub fn stay_as_pid1(&self) -> Result<(), InitError> {
         match sys::clone3(&sys::CloneArgs::default())? {
             sys::Cloned::Child => Ok(sys::default_signals()?),
-            sys::Cloned::Parent { pid, pidfd } => {
-                let status = self.until_end_of(pid, pidfd.as_fd())?;
-                sys::exit_now(status.code().unwrap_or(125))
-            }
+            sys::Cloned::Parent { pid, .. } => sys::exit_now(self.wait_for(pid)?.code().unwrap_or(125)),
         }
     }
 
@@ -89,17 +84,13 @@ impl Signals {
     pub fn wait_for(&self, pid: Pid) -> Result<ExitStatus, InitError> {
         // Nobody else has the number before we have reaped the child.
         let pidfd = sys::pidfd_open(pid)?;
-        self.until_end_of(pid, pidfd.as_fd())
-    }
-
-    fn until_end_of(&self, pid: Pid, pidfd: BorrowedFd<'_>) -> Result<ExitStatus, InitError> {
         loop {
             // Before the first signal too: it may have ended before we looked.
             if let Some(status) = reap(pid)? {
                 return Ok(status);
             }
-            match self.fd.read_signal() {
-                Ok(Some(info)) => forward(&info, pidfd)?,
+            match self.0.read_signal() {
+                Ok(Some(info)) => forward(&info, pidfd.as_fd())?,
                 Ok(None) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(InitError::Signalfd(e)),
             }

@@ -1,6 +1,5 @@
 //! The eight kinds of namespace, and which one a process is in.
 
-use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -56,7 +55,6 @@ impl Kind {
     }
 
     /// The flag for clone3(2), unshare(2) and setns(2).
-    #[must_use]
     pub fn flag(self) -> CloneFlags {
         self.facts().0
     }
@@ -64,13 +62,12 @@ impl Kind {
     /// Its file in /proc/pid/ns, which is also its name in messages. Beside `pid` and `time` lie
     /// `pid_for_children` and `time_for_children`: unshare(2) of these two changes where the next child
     /// is born, and not where the process itself is.
-    #[must_use]
     pub fn file(self) -> &'static str {
         self.facts().1
     }
 
     /// The path of the file of `pid`, in the procfs that is mounted at /proc.
-    pub(crate) fn path(self, pid: Pid) -> PathBuf {
+    pub fn path(self, pid: Pid) -> PathBuf {
         PathBuf::from(format!("/proc/{pid}/ns/{}", self.file()))
     }
 
@@ -93,21 +90,13 @@ impl Kind {
     }
 
     /// The flags of several kinds.
-    #[must_use]
     pub fn flags(kinds: &[Self]) -> CloneFlags {
         kinds.iter().fold(CloneFlags::empty(), |all, kind| all | kind.flag())
     }
 
     /// Whether this kernel was built with it.
-    #[must_use]
     pub fn is_known(self) -> bool {
         self.own_inode().is_ok()
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.file())
     }
 }
 

@@ -23,7 +23,7 @@
 //! |---|---|
 //! | [`Kind`] | the eight kinds, and which namespace a process is in |
 //! | [`idmap`] | which user outside an id inside is, and who may say so |
-//! | [`Child`] | a child that is held until its ids are there, and dies with its parent |
+//! | [`clone()`] | a child that is held until its ids are there, and dies with its parent |
 //! | [`Target`] | setns(2), in the order that works |
 //! | [`init`] | what process 1 owes to the others |
 //! | [`clock`] | the time namespace, which no clone can set |
@@ -41,7 +41,7 @@ mod maps;
 pub mod propagation;
 mod subids;
 
-pub use child::{Child, SpawnError, become_root, clone, die_with_parent};
+pub use child::{SpawnError, become_root, clone, die_with_parent};
 pub use enter::{EnterError, Target};
 pub use kind::Kind;
 

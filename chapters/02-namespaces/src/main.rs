@@ -92,8 +92,7 @@ fn run(args: &Args) -> Result<u8> {
         eprintln!("{}: only one id is mapped: {why}", env!("CARGO_BIN_NAME"));
     }
     let signals = Signals::block()?;
-    let cloned = namespaces::clone(Kind::flags(&kinds), maps.as_ref(), None);
-    match cloned.map_err(|e| e.refused().cloned().map_or_else(|| e.into(), anyhow::Error::from))? {
+    match namespaces::clone(Kind::flags(&kinds), maps.as_ref(), None)? {
         sys::Cloned::Child => {
             let code = enter(args, rootfs).and_then(|()| exec(&args.program));
             sys::exit_now(code.unwrap_or_else(|e| {

@@ -31,7 +31,6 @@ pub struct User {
 
 impl User {
     /// The user of this process.
-    #[must_use]
     pub fn me() -> Self {
         let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
         let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|u| u.name);
@@ -104,13 +103,11 @@ impl Maps {
     /// Root with its capabilities gets every id it has, each as itself. Everybody else becomes
     /// id 0, with the subordinate ids from 1 on (podman's order), or is alone in the map.
     /// Pure: this is only as true as `can`. The kernel has the last word, in [`write_maps`].
-    #[must_use]
     pub fn choose(user: &User, subids: &SubIds, can: &Abilities) -> Self {
         if can.may_map_any && user.uid == 0 {
             return Self::all_of(can);
         }
-        let uid = map_of(user.uid, &subids.uids);
-        let gid = map_of(user.gid, &subids.gids);
+        let (uid, gid) = (map_of(user.uid, &subids.uids), map_of(user.gid, &subids.gids));
         let how = if can.may_map_any { How::Direct } else { How::Helpers };
         match why_single(user, subids, can) {
             None => Self { uid, gid, how, why_single: None },
@@ -119,7 +116,6 @@ impl Maps {
     }
 
     /// One id each: `user` is 0 and nobody else is there. `why` goes into error messages.
-    #[must_use]
     pub fn single(user: &User, why: String) -> Self {
         let (uid, gid) = (IdMap::single(0, user.uid), IdMap::single(0, user.gid));
         Self { uid, gid, how: How::Single, why_single: Some(why) }
@@ -138,9 +134,9 @@ impl Maps {
     fn all_of(can: &Abilities) -> Self {
         let itself = |r: &Range| Range { inside: r.inside, outside: r.inside, count: r.count };
         let [uid, gid] = [&can.uids, &can.gids].map(|map| IdMap(map.0.iter().map(itself).collect()));
-        let alone = uid.len() == 1 || gid.len() == 1;
-        let why = alone.then(|| "the user namespace that we are in has one id itself".to_owned());
-        Self { uid, gid, how: How::Direct, why_single: why }
+        let why = || "the user namespace that we are in has one id itself".to_owned();
+        let why_single = (uid.len() == 1 || gid.len() == 1).then(why);
+        Self { uid, gid, how: How::Direct, why_single }
     }
 }
 
@@ -180,11 +176,10 @@ pub enum IdMapError {
 /// to uid_map and gid_map".
 pub fn write_maps(pid: Pid, maps: &Maps) -> Result<(), IdMapError> {
     let file = |name: &str| PathBuf::from(format!("/proc/{pid}/{name}"));
-    if maps.how == How::Helpers {
-        return by_helpers(pid, maps);
-    }
-    if maps.how == How::Single {
-        sys::write_file(&file("setgroups"), "deny")?;
+    match maps.how {
+        How::Helpers => return by_helpers(pid, maps),
+        How::Single => sys::write_file(&file("setgroups"), "deny")?,
+        How::Direct => {}
     }
     sys::write_file(&file("uid_map"), &maps.uid.to_string())?;
     Ok(sys::write_file(&file("gid_map"), &maps.gid.to_string())?)
@@ -201,8 +196,7 @@ fn by_helpers(pid: Pid, maps: &Maps) -> Result<(), IdMapError> {
     };
     let (uid, gid) = (start("newuidmap", &maps.uid), start("newgidmap", &maps.gid));
     // Each that was started is reaped.
-    let (uid, gid) = (uid.and_then(ended), gid.and_then(ended));
-    uid.and(gid)
+    uid.and_then(ended).and(gid.and_then(ended))
 }
 
 fn ended((program, child): (PathBuf, Child)) -> Result<(), IdMapError> {
@@ -212,4 +206,82 @@ fn ended((program, child): (PathBuf, Child)) -> Result<(), IdMapError> {
         Err(e) => ("no answer".to_owned(), e.to_string()),
     };
     Err(IdMapError::Refused(program, status, stderr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_NEW_PRIVS: Result<(), NoHelper> = Err(NoHelper::NoNewPrivs);
+
+    fn choose(uid: u32, lines: [&str; 2], may_map_any: bool, helpers: Result<(), NoHelper>) -> Maps {
+        let user = User { uid, gid: uid + 1, name: Some("alice".to_owned()) };
+        let here: IdMap = "0 0 4294967295".parse().unwrap();
+        let can = Abilities { uids: here.clone(), gids: here, may_map_any, helpers };
+        Maps::choose(&user, &SubIds::parse(lines[0], lines[1], &user), &can)
+    }
+
+    const BOTH: [&str; 2] = ["alice:100000:65536\n", "alice:200000:10\n"];
+
+    #[test]
+    fn a_user_is_0_and_its_subordinate_ids_follow() {
+        for (may_map_any, how) in [(false, How::Helpers), (true, How::Direct)] {
+            let maps = choose(1000, BOTH, may_map_any, Ok(()));
+            assert_eq!(maps.uid.to_string(), "0 1000 1\n1 100000 65536\n");
+            assert_eq!(maps.gid.to_string(), "0 1001 1\n1 200000 10\n");
+            assert_eq!((maps.how, maps.why_single), (how, None));
+        }
+    }
+
+    #[test]
+    fn whoever_may_map_any_id_needs_no_helper() {
+        assert_eq!(choose(1000, BOTH, true, NO_NEW_PRIVS).how, How::Direct);
+    }
+
+    #[test]
+    fn one_id_is_mapped_for_a_reason() {
+        let why = |lines, helpers| {
+            let maps = choose(1000, lines, false, helpers);
+            assert_eq!(
+                (maps.uid.to_string(), maps.gid.to_string()),
+                ("0 1000 1\n".into(), "0 1001 1\n".into())
+            );
+            assert_eq!(maps.how, How::Single);
+            maps.why_single.unwrap()
+        };
+        assert_eq!(why(["", ""], Ok(())), "/etc/subuid has no line for alice");
+        assert_eq!(why(["bob:1:1", BOTH[1]], Ok(())), "/etc/subuid has no line for alice");
+        assert_eq!(why([BOTH[0], "garbage"], Ok(())), "/etc/subgid has no line for alice");
+        assert_eq!(why([BOTH[0], "alice:0:1"], Ok(())), "/etc/subgid has no line for alice");
+        assert!(why(BOTH, NO_NEW_PRIVS).starts_with("this process has no_new_privs"));
+        assert!(why(BOTH, Err(NoHelper::Missing("newgidmap"))).starts_with("newgidmap is not installed"));
+    }
+
+    #[test]
+    fn root_keeps_every_id_that_it_has() {
+        let maps = choose(0, BOTH, true, Ok(()));
+        assert!(maps.uid.is_full() && maps.gid.is_full());
+        assert_eq!((maps.how, maps.why_single), (How::Direct, None));
+    }
+
+    #[test]
+    fn root_of_a_user_namespace_hands_on_what_is_there() {
+        let user = User { uid: 0, gid: 0, name: Some("root".to_owned()) };
+        let can = |map: &str| {
+            let here: IdMap = map.parse().unwrap();
+            Abilities { uids: here.clone(), gids: here, may_map_any: true, helpers: Ok(()) }
+        };
+        let maps = Maps::choose(&user, &SubIds::default(), &can("0 1000 1\n1 100000 65536\n"));
+        assert_eq!((maps.uid.to_string(), maps.why_single), ("0 0 1\n1 1 65536\n".to_owned(), None));
+        let maps = Maps::choose(&user, &SubIds::default(), &can("0 1000 1\n"));
+        assert_eq!(maps.uid.to_string(), "0 0 1\n");
+        assert_eq!(maps.why_single.unwrap(), "the user namespace that we are in has one id itself");
+    }
+
+    #[test]
+    fn root_without_its_capabilities_is_an_ordinary_user() {
+        let maps = choose(0, BOTH, false, Ok(()));
+        assert_eq!(maps.uid.to_string(), "0 0 1\n1 100000 65536\n");
+        assert_eq!(maps.how, How::Helpers);
+    }
 }

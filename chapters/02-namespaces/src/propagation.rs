@@ -15,7 +15,7 @@ use sys::{MsFlags, SysError};
 /// # Errors
 /// `EPERM` without CAP_SYS_ADMIN over the mount namespace; `EINVAL`: `/` is no mount (a chroot).
 pub fn make_private() -> Result<(), SysError> {
-    change(MsFlags::MS_PRIVATE)
+    sys::mount(None, Path::new("/"), None, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None)
 }
 
 /// What the host mounts later appears here, and nothing goes out: for a bind mount with `rslave`.
@@ -23,9 +23,5 @@ pub fn make_private() -> Result<(), SysError> {
 /// # Errors
 /// As [`make_private`].
 pub fn make_slave() -> Result<(), SysError> {
-    change(MsFlags::MS_SLAVE)
-}
-
-fn change(to: MsFlags) -> Result<(), SysError> {
-    sys::mount(None, Path::new("/"), None, to | MsFlags::MS_REC, None)
+    sys::mount(None, Path::new("/"), None, MsFlags::MS_SLAVE | MsFlags::MS_REC, None)
 }

@@ -28,7 +28,7 @@ fn all_eight_namespaces_are_own() {
         let inside = kinds(&Room::new(who, &["sh", "stat"]).sh(KINDS));
         assert_eq!(inside.len(), 8);
         for kind in Kind::ALL {
-            assert_ne!(inside[kind.file()], kind.own_inode().unwrap(), "{who:?} {kind}");
+            assert_ne!(inside[kind.file()], kind.own_inode().unwrap(), "{who:?} {kind:?}");
         }
     }
 }
@@ -43,7 +43,7 @@ fn a_shared_kind_is_the_hosts_and_the_others_are_own() {
             let output = room.run(&["--share", shared.file(), "sh", "-c", KINDS]);
             for (name, number) in kinds(&out(&output)) {
                 let kind: Kind = name.parse().unwrap();
-                assert_eq!(number == kind.own_inode().unwrap(), kind == shared, "{who:?} shares {shared}");
+                assert_eq!(number == kind.own_inode().unwrap(), kind == shared, "{who:?} shares {shared:?}");
             }
         }
     }
@@ -154,7 +154,7 @@ fn expected(who: Who) -> IdMap {
         (Who::Me, 0) => {
             let here = IdMap::of("self").unwrap();
             let itself = here.0.iter().map(|r| namespaces::idmap::Range { outside: r.inside, ..*r });
-            IdMap::new(itself.collect()).unwrap()
+            IdMap(itself.collect())
         }
         (Who::Me, _) => Maps::for_this_process().unwrap().uid,
         (Who::Plain, uid) => format!("0 {uid} 1\n1 {FIRST} 65536\n").parse().unwrap(),
