@@ -236,7 +236,7 @@ fn rooms_nest() {
         let demo = env!("CARGO_BIN_EXE_ch02-namespaces");
         let room = Room::new(who, &[demo, "sh", "cat", "hostname"]);
         let inner = "hostname; echo $$; cat /proc/self/uid_map";
-        let text = room.sh(&format!("{demo} --hostname inner sh -c '{inner}'; hostname"));
+        let text = room.sh(&format!("TMPDIR=/tmp {demo} --hostname inner sh -c '{inner}'; hostname"));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[..2], ["inner", "2"], "{text}");
         let map: IdMap = lines[2..lines.len() - 1].join("\n").parse().unwrap();

@@ -81,6 +81,8 @@ impl Room {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let room = Self { dir, who };
+        fs::create_dir(room.path().join("tmp")).unwrap();
+        room.own(&room.path().join("tmp"));
         copy(Path::new(env!("CARGO_BIN_EXE_ch02-namespaces")), &room.path().join(DEMO));
         room.tables();
         let dirs = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"].map(Path::new);
@@ -149,7 +151,8 @@ impl Room {
         words.push(self.path().join(program).display().to_string());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(args).stdin(Stdio::null()).current_dir("/");
-        command.env("TMPDIR", "/tmp").env("COVER", "true").env("LC_ALL", "C");
+        // The demo, killed, leaves its directory for a root there: it goes with the room.
+        command.env("TMPDIR", self.path().join("tmp")).env("COVER", "true").env("LC_ALL", "C");
         command
     }
 
