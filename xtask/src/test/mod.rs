@@ -151,3 +151,37 @@ fn once(skips: Vec<skips::Skip>) -> Vec<skips::Skip> {
     let mut seen = HashSet::new();
     skips.into_iter().filter(|skip| seen.insert(skip.test.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::{Run, once, skips};
+
+    fn run(script: &str) -> Run {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Run::start(command, scratch.path(), "a tests/b").unwrap()
+    }
+
+    #[test]
+    fn words_and_skips_of_a_binary_are_kept() {
+        let run = run("echo out; echo err >&2; printf 'a\\tno-tun\\tno device\\n' >>$MINIDOCKER_SKIPS");
+        assert_eq!((run.output.as_str(), run.skips.len()), ("out\nerr\n", 1));
+        assert_eq!(run.skips[0].reason, "no-tun");
+    }
+
+    #[test]
+    fn a_binary_that_dies_is_a_failure() {
+        let mut outcome = super::Outcome::of("x");
+        outcome.note_end(run("kill -KILL $$").status);
+        assert_eq!(outcome.failed, ["(the binary: signal: 9 (SIGKILL))"]);
+    }
+
+    #[test]
+    fn a_test_that_skips_twice_is_one() {
+        let twice = skips::read("a\tno-tun\tx\na\tno-v2\ty\n");
+        assert_eq!(once(twice).len(), 1);
+    }
+}
