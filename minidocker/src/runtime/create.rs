@@ -73,7 +73,8 @@ pub fn create(
         Err(failure) => {
             let _ = sys::pidfd_send_signal(created.pidfd.as_fd(), nix::libc::SIGKILL);
             let _ = sys::waitpid(created.pid);
-            Err(failure)
+            // What the child said last is nearer to the cause than what we saw of its end.
+            Err(last_words(&created).unwrap_or(failure))
         }
     }
 }
@@ -189,6 +190,17 @@ fn await_ready(created: &mut Created, tell: &mut dyn FnMut(sys::Event)) -> Resul
             Some((Report::Failed(failure), _)) => return Err(failure),
             Some((Report::Ready, _)) => return Ok(()),
             None => return Err(Failure::ours("the child ended during its set-up")),
+        }
+    }
+}
+
+/// The failure that a dead child reported, if it did.
+fn last_words(created: &Created) -> Option<Failure> {
+    loop {
+        match read_report(&created.reports) {
+            Ok(Some((Report::Failed(failure), _))) => return Some(failure),
+            Ok(Some(_)) => {}
+            _ => return None,
         }
     }
 }

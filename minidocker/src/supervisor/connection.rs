@@ -98,13 +98,19 @@ impl Connection {
         }
     }
 
+    /// What it had written before it left is still in its pipe, and the container's to read.
     fn leave(&mut self) {
         self.gone = true;
         self.sinks = [None, None];
-        self.stdin = None;
     }
 
-    pub(super) fn is_gone(&self) -> bool {
-        self.gone
+    /// Whether it can still be heard.
+    pub(super) fn listens(&self) -> bool {
+        !self.gone
+    }
+
+    /// Whether nothing will come from it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.gone && self.stdin.is_none()
     }
 }

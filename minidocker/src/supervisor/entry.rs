@@ -12,6 +12,7 @@ use super::protocol::{Answer, Verb};
 use super::streams::{Streams, nulls, pipes};
 use super::{SupervisorError, control};
 use crate::container::{Container, Ledger, Status, find, finish, now, remove};
+use crate::image;
 use crate::runtime::{self, Created, Failure, Plan, Report};
 use crate::spec::Request;
 use crate::store::{Lock, Store, StoreError};
@@ -97,15 +98,18 @@ impl Supervisor {
         self.starter.tell(&Answer::Started, None);
         let Self { store, container, request, ledger, starter, lock } = self;
         let mut ended = EventLoop::new(&container, running, starter, ledger)?.run()?;
-        let finished = finish(&container, &mut ended.ledger, ended.code);
-        let removed = if request.host_config.auto_remove { remove(&store, &container) } else { Ok(()) };
+        // What could not be released keeps its record, for the next command to try again.
+        let cleared = finish(&container, &mut ended.ledger, ended.code)
+            .and_then(|()| if request.host_config.auto_remove { remove(&store, &container) } else { Ok(()) });
         drop(lock);
-        for problem in [finished.err(), removed.err()].into_iter().flatten() {
+        if let Err(problem) = cleared {
             ended.tell_waiting(&Answer::Error(problem.to_string()));
         }
         ended.tell_end();
-        // The last descriptor on the mount namespace: overlay writes the upper's pages back now.
+        // Nobody waits any more. The last descriptor on the mount namespace: overlay writes the
+        // upper's pages back now; and what must outlive the machine is synced.
         drop(ended.mount_namespace);
+        make_durable(&store, &container, &request);
         Ok(())
     }
 
@@ -170,21 +174,32 @@ impl Supervisor {
 
     /// The set-up failed: nothing of it may stay, and the record says why.
     fn give_up(mut self, failure: Failure) -> Result<(), SupervisorError> {
-        let finished = finish(&self.container, &mut self.ledger, i32::from(failure.code));
+        let mut cleared = finish(&self.container, &mut self.ledger, i32::from(failure.code));
         let _ = self.ledger.change(|state| {
             state.status = Status::Created;
             state.exit_code = i32::from(failure.code);
             state.error = failure.message.clone();
         });
         if self.request.host_config.auto_remove {
-            let _ = remove(&self.store, &self.container);
+            cleared = cleared.and_then(|()| remove(&self.store, &self.container));
         }
         drop(self.lock);
-        if let Err(e) = finished {
+        if let Err(e) = cleared {
             self.starter.tell(&Answer::Error(e.to_string()), None);
         }
         self.starter.tell(&Answer::Failed(failure), None);
         Ok(())
+    }
+}
+
+/// What isn't synced is only made again, or asked again, after a loss of power: no failure is told.
+fn make_durable(store: &Store, container: &Container, request: &Request) {
+    if !request.host_config.auto_remove {
+        let record = std::fs::File::open(container.dir.join("request.json"));
+        let _ = record.and_then(|file| file.sync_all());
+    }
+    if let Ok(config) = image::config(store, &request.image_id) {
+        let _ = image::sync_layers(store, &config);
     }
 }
 

@@ -64,7 +64,7 @@ impl<'c> EventLoop<'c> {
             for token in self.wait()? {
                 self.handle(token)?;
             }
-            self.connections.retain(|c| !c.is_gone());
+            self.connections.retain(|c| !c.is_over());
         }
         self.drain()?;
         Ok(Ended {
@@ -93,7 +93,9 @@ impl<'c> EventLoop<'c> {
             list.push((Token::Input, input.fd.as_fd(), PollFlags::OUT));
         }
         for (at, connection) in self.connections.iter().enumerate() {
-            list.push((Token::Socket(at), connection.socket(), PollFlags::IN));
+            if connection.listens() {
+                list.push((Token::Socket(at), connection.socket(), PollFlags::IN));
+            }
             let takes_input = streams.input.is_some() && pending < CHUNK;
             if let Some(stdin) = connection.stdin.as_ref().filter(|_| takes_input) {
                 list.push((Token::Stdin(at), stdin.as_fd(), PollFlags::IN));
@@ -266,7 +268,7 @@ impl Ended {
     pub(super) fn tell_end(&mut self) {
         self.tell_waiting(&Answer::Exited { code: self.code });
         loop {
-            self.connections.retain(|c| !c.is_gone() && c.is_behind());
+            self.connections.retain(|c| c.listens() && c.is_behind());
             let sinks =
                 self.connections.iter().flat_map(|c| c.sinks.iter().flatten()).filter(|s| s.is_behind());
             let fds: Vec<_> = sinks.map(Sink::fd).collect();

@@ -128,8 +128,6 @@ pub fn carry(
     }
     let ended = relay.run();
     drop(terminal);
-    // With --rm its last act is to remove the container: after it nothing is left.
-    let _ = relay.session.supervisor.wait();
     ended
 }
 

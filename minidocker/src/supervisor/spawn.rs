@@ -25,8 +25,6 @@ pub struct Session {
     pub stdin: Option<OwnedFd>,
     /// What the container writes: output (or its terminal), error.
     pub outputs: [Option<OwnedFd>; 2],
-    /// The supervisor, our child.
-    pub supervisor: std::process::Child,
 }
 
 /// Starts the supervisor of a container that was created a moment ago, attached to pipes of ours.
@@ -48,7 +46,8 @@ pub fn spawn(store: &Store, new: NewContainer, attach: Attach) -> Result<Session
     sys::keep_across_exec(lock.as_fd())?;
     sys::keep_across_exec(theirs.as_fd())?;
     let number = |fd: &dyn AsFd| fd.as_fd().as_raw_fd().to_string();
-    let supervisor = Command::new("/proc/self/exe")
+    // Not waited for: it goes on after we have ended.
+    Command::new("/proc/self/exe")
         .arg0(ARGV0)
         .args([&container.id, &number(&lock), &number(&theirs)])
         .env("MINIDOCKER_ROOT", store.root())
@@ -58,7 +57,7 @@ pub fn spawn(store: &Store, new: NewContainer, attach: Attach) -> Result<Session
         .spawn()
         .map_err(SupervisorError::io("start the supervisor"))?;
     let [stdin, out, err] = session_ends;
-    Ok(Session { id: container.id, channel, stdin, outputs: [out, err], supervisor })
+    Ok(Session { id: container.id, channel, stdin, outputs: [out, err] })
 }
 
 /// A pipe for each stream that is wanted: (our ends by stream, its ends in the order of the protocol).
