@@ -95,7 +95,7 @@ fn run(args: &Run) -> anyhow::Result<u8> {
             Base::of_image(image)
         }
     };
-    let request = request(
+    let mut request = request(
         args,
         Given {
             id: container::new_id()?,
@@ -107,7 +107,7 @@ fn run(args: &Run) -> anyhow::Result<u8> {
         },
     )?;
     if !request.name.is_empty() {
-        container::check_name(&request.name)?;
+        request.name = container::check_name(&request.name)?.to_owned();
     }
     supervisor::hold_signals()?;
     let new = launch::create(&store, &base, request)?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 
 use super::find::id_of_name;
-use super::{Container, ContainerError, InitLayer, State, new_name};
+use super::{Container, ContainerError, InitLayer, State, check_name, new_name};
 use crate::spec::Request;
 use crate::store::{Lock, Store, StoreError, write_record};
 
@@ -101,6 +101,11 @@ fn fill(
 /// symlink(2) decides who gets the name.
 fn take_name(store: &Store, request: &mut Request) -> Result<(), ContainerError> {
     let given = !request.name.is_empty();
+    if given {
+        // The name becomes a path.
+        check_name(&request.name).map(drop)?;
+        request.name = request.name.trim_start_matches('/').to_owned();
+    }
     for retry in 0.. {
         if !given {
             request.name = new_name(&request.id, retry);

@@ -10,7 +10,7 @@ use super::protocol::{Answer, Call, VERSION, Verb};
 use super::streams::{CHUNK, Input, Read, Sink, Streams, read_some};
 use super::{SupervisorError, control};
 use crate::container::{Container, Ledger};
-use crate::runtime::Created;
+use crate::runtime::{Created, Failure};
 
 /// A container that runs.
 pub(super) struct Running {
@@ -46,6 +46,7 @@ pub(super) struct EventLoop<'c> {
     connections: Vec<Connection>,
     ledger: Ledger,
     code: Option<i32>,
+    log_problem: Option<String>,
 }
 
 impl<'c> EventLoop<'c> {
@@ -55,24 +56,39 @@ impl<'c> EventLoop<'c> {
         starter: Connection,
         ledger: Ledger,
     ) -> Result<Self, SupervisorError> {
-        Ok(Self { container, running, connections: vec![starter], ledger, code: None })
+        Ok(Self { container, running, connections: vec![starter], ledger, code: None, log_problem: None })
     }
 
     /// Runs until init has ended and all that it wrote is in the log and on its way to the clients.
+    /// If the loop itself fails, everybody is told, and init dies with us.
     pub(super) fn run(mut self) -> Result<Ended, SupervisorError> {
-        while self.code.is_none() {
-            for token in self.wait()? {
-                self.handle(token)?;
-            }
-            self.connections.retain(|c| !c.is_over());
+        if let Err(e) = self.turn() {
+            let answer = Answer::Failed(Failure::of(e.to_string(), &e));
+            self.connections.iter_mut().for_each(|c| c.tell(&answer, None));
+            return Err(e);
         }
-        self.drain()?;
+        if let Some(problem) = self.log_problem.take() {
+            let told = self.ledger.change(|state| state.notices.push(problem));
+            // A disk that is too full for the log may be too full for this.
+            drop(told);
+        }
         Ok(Ended {
             code: self.code.unwrap_or_default(),
             ledger: self.ledger,
             mount_namespace: self.running.created.mount_namespace,
             connections: self.connections,
         })
+    }
+
+    fn turn(&mut self) -> Result<(), SupervisorError> {
+        while self.code.is_none() {
+            for token in self.wait()? {
+                self.handle(token)?;
+            }
+            self.connections.retain(|c| !c.is_over());
+        }
+        self.drain();
+        Ok(())
     }
 
     /// What the loop waits for now. Output isn't read while the starter has not taken the last.
@@ -133,7 +149,7 @@ impl<'c> EventLoop<'c> {
                 let client = control::accept(&self.running.listener);
                 self.connections.extend(client.map(|socket| Connection::new(socket, false)));
             }
-            Token::Output(stream) => self.carry_output(stream)?,
+            Token::Output(stream) => self.carry_output(stream),
             Token::Input => self.push_input(),
             Token::Socket(at) => self.answer(at),
             Token::Sink(at) => self.connections[at].push(),
@@ -143,17 +159,27 @@ impl<'c> EventLoop<'c> {
     }
 
     /// From the container to the log and to every client.
-    fn carry_output(&mut self, stream: Stream) -> Result<(), SupervisorError> {
-        let Some(fd) = &self.running.streams.outputs[stream as usize] else { return Ok(()) };
+    fn carry_output(&mut self, stream: Stream) {
+        let Some(fd) = &self.running.streams.outputs[stream as usize] else { return };
         match read_some(fd) {
-            Read::Bytes(bytes) => {
-                self.running.log.write(stream, &bytes)?;
-                self.connections.iter_mut().for_each(|c| c.offer(stream, &bytes));
-            }
+            Read::Bytes(bytes) => self.carry(stream, &bytes),
             Read::Nothing => {}
             Read::End => self.close_output(stream),
         }
-        Ok(())
+    }
+
+    fn carry(&mut self, stream: Stream, bytes: &[u8]) {
+        let logged = self.running.log.write(stream, bytes);
+        self.note_log(logged);
+        self.connections.iter_mut().for_each(|c| c.offer(stream, bytes));
+    }
+
+    /// A log that can't be written (the disk is full) is no reason to end the container: the lines
+    /// are lost, and `inspect` says so.
+    fn note_log(&mut self, logged: Result<(), SupervisorError>) {
+        if let Err(e) = logged {
+            self.log_problem.get_or_insert(format!("lines of the log were lost: {e}"));
+        }
     }
 
     /// The container closed this output: so do we towards the clients, unless bytes still wait.
@@ -207,21 +233,18 @@ impl<'c> EventLoop<'c> {
 
     /// Init has ended, and with it every process of its pid namespace: what is still in the pipes
     /// is at most their capacity, so nobody is waited for.
-    fn drain(&mut self) -> Result<(), SupervisorError> {
+    fn drain(&mut self) {
         for stream in Stream::BOTH {
             while let Some(fd) = &self.running.streams.outputs[stream as usize] {
                 match read_some(fd) {
-                    Read::Bytes(bytes) => {
-                        self.running.log.write(stream, &bytes)?;
-                        self.connections.iter_mut().for_each(|c| c.offer(stream, &bytes));
-                    }
+                    Read::Bytes(bytes) => self.carry(stream, &bytes),
                     Read::Nothing | Read::End => self.running.streams.outputs[stream as usize] = None,
                 }
             }
         }
-        self.running.log.flush()?;
+        let flushed = self.running.log.flush();
+        self.note_log(flushed);
         let _ = std::fs::remove_file(self.container.dir.join("ctl"));
-        Ok(())
     }
 }
 
