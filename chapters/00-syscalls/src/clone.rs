@@ -2,7 +2,8 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::call::{Shown, call, flags};
+use crate::call::call;
+use crate::shown::{Plain, Shown};
 use crate::{Errno, Pid, SysError};
 
 bitflags::bitflags! {
@@ -24,7 +25,7 @@ bitflags::bitflags! {
         /// New network namespace.
         const CLONE_NEWNET = libc::CLONE_NEWNET as u64;
         /// New time namespace; clone3 and unshare only.
-        const CLONE_NEWTIME = 0x80;
+        const CLONE_NEWTIME = libc::CLONE_NEWTIME as u64;
         /// The parent gets a pidfd.
         const CLONE_PIDFD = libc::CLONE_PIDFD as u64;
         /// The child starts in the cgroup of [`CloneArgs::cgroup`]; clone3 only, Linux 5.7.
@@ -55,38 +56,6 @@ pub enum Cloned {
     },
 }
 
-impl Shown for Cloned {
-    fn shown(&self) -> String {
-        match self {
-            Self::Child => "0".to_owned(),
-            Self::Parent { pid, .. } => pid.to_string(),
-        }
-    }
-}
-
-/// Whether this process has one thread, as far as /proc can tell.
-#[must_use]
-pub fn single_threaded() -> bool {
-    std::fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
-}
-
-/// The kernel's `struct clone_args` up to `cgroup` (clone3(2), version 2 of the struct).
-#[repr(C)]
-#[derive(Default)]
-struct RawArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
-}
-
 /// Makes a child as fork(2) does, in new namespaces and in a cgroup. A pidfd always comes along.
 ///
 /// Where clone3 is missing (before Linux 5.3) or filtered (Docker's profile answers ENOSYS),
@@ -97,64 +66,42 @@ struct RawArgs {
 /// and we refuse it for clone as well, because a lock that another thread held stays locked.
 /// `EPERM`, `ENOSPC` (max_user_namespaces, or 32 levels), `EAGAIN` (pids.max, RLIMIT_NPROC).
 pub fn clone3(args: &CloneArgs<'_>) -> Result<Cloned, SysError> {
-    let mut wanted = args.flags | CloneFlags::CLONE_PIDFD;
-    if args.cgroup.is_some() {
-        wanted |= CloneFlags::CLONE_INTO_CGROUP;
-    }
-    let namespaces = !args.flags.is_empty();
-    let shown = || {
-        let cgroup = args.cgroup.map_or(String::new(), |c| format!(", cgroup={}", crate::call::fd(c)));
-        format!("{{flags={}, exit_signal=SIGCHLD{cgroup}}}", flags(&wanted))
-    };
-    let made = call("clone3", shown, || {
-        if namespaces && !single_threaded() {
-            return Err(Errno::EINVAL);
-        }
-        raw_clone3(wanted, args.cgroup)
-    });
-    match made {
-        Err(e)
-            if e.errno() == Errno::ENOSYS
-                && args.cgroup.is_none()
-                && !args.flags.contains(CloneFlags::CLONE_NEWTIME) =>
-        {
-            call("clone", || format!("{}|SIGCHLD, NULL", flags(&wanted)), || raw_clone(wanted))
-        }
-        other => other,
-    }
-}
-
-fn raw_clone3(wanted: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, Errno> {
+    let mut flags = args.flags | CloneFlags::CLONE_PIDFD;
+    flags.set(CloneFlags::CLONE_INTO_CGROUP, args.cgroup.is_some());
     let mut pidfd: libc::c_int = -1;
-    let raw = RawArgs {
-        flags: wanted.bits(),
-        pidfd: &raw mut pidfd as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        cgroup: cgroup.map_or(0, |c| c.as_raw_fd() as u64),
-        ..RawArgs::default()
-    };
-    // SAFETY: `raw` and `pidfd` outlive the call; without CLONE_VM and with a null stack the child
-    // is a copy of us, as after fork(2), and goes on behind this line with its own memory.
-    let rc = unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of::<RawArgs>()) };
-    parent_or_child(rc, pidfd)
-}
+    // SAFETY: clone_args is a C struct of integers (clone3(2)), for which zero means "not asked for".
+    let mut raw: libc::clone_args = unsafe { std::mem::zeroed() };
+    raw.flags = flags.bits();
+    raw.pidfd = &raw mut pidfd as u64;
+    raw.exit_signal = libc::SIGCHLD as u64;
+    raw.cgroup = args.cgroup.map_or(0, |c| c.as_raw_fd() as u64);
 
-fn raw_clone(wanted: CloneFlags) -> Result<Cloned, Errno> {
-    let mut pidfd: libc::c_int = -1;
-    let bits = wanted.bits() as libc::c_ulong | libc::SIGCHLD as libc::c_ulong;
-    let none: libc::c_ulong = 0;
-    // SAFETY: as above. The order of the last two arguments differs between architectures, both are 0.
-    let rc = unsafe { libc::syscall(libc::SYS_clone, bits, none, &raw mut pidfd, none, none) };
-    parent_or_child(rc, pidfd)
-}
-
-fn parent_or_child(rc: libc::c_long, pidfd: libc::c_int) -> Result<Cloned, Errno> {
-    match Errno::result(rc)? {
-        0 => Ok(Cloned::Child),
-        pid => {
+    let cgroup = args.cgroup.map_or(String::new(), |c| format!(", cgroup={}", c.shown()));
+    let shown = flags.shown();
+    let mut made =
+        call("clone3", &[&Plain(format_args!("{{flags={shown}, exit_signal=SIGCHLD{cgroup}}}"))], || {
+            let threads = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+            if !args.flags.is_empty() && threads() > 1 {
+                return Err(Errno::EINVAL);
+            }
+            // SAFETY: `raw` and `pidfd` outlive the call; without CLONE_VM and with a null stack the child
+            // is a copy of us, as after fork(2), and goes on behind this line with its own memory.
+            Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of_val(&raw)) })
+        });
+    let clone_can_too = args.cgroup.is_none() && !args.flags.contains(CloneFlags::CLONE_NEWTIME);
+    if clone_can_too && made.as_ref().is_err_and(|e| e.errno() == Errno::ENOSYS) {
+        made = call("clone", &[&Plain(format_args!("{shown}|SIGCHLD, NULL"))], || {
+            let (bits, none) = (raw.flags | raw.exit_signal, 0_u64);
+            // SAFETY: as above. The order of the last two arguments differs between architectures, both are 0.
+            Errno::result(unsafe { libc::syscall(libc::SYS_clone, bits, none, &raw mut pidfd, none, none) })
+        });
+    }
+    Ok(match made? {
+        0 => Cloned::Child,
+        pid => Cloned::Parent {
+            pid: Pid::from_raw(pid as libc::pid_t),
             // SAFETY: CLONE_PIDFD put a fresh descriptor there, which nothing else owns.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Cloned::Parent { pid: Pid::from_raw(pid as libc::pid_t), pidfd })
-        }
-    }
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        },
+    })
 }

@@ -1,6 +1,9 @@
 //! Credentials: ids, groups, capabilities, limits (credentials(7), capabilities(7)).
 
-use crate::call::call;
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+
+use crate::call::{call, errno};
+use crate::shown::Plain;
 use crate::{Errno, Gid, SysError, Uid};
 
 /// Sets real, effective and saved user id. Source: setresuid(2).
@@ -8,7 +11,7 @@ use crate::{Errno, Gid, SysError, Uid};
 /// # Errors
 /// `EPERM` without CAP_SETUID, `EINVAL`: the id has no place in the id map.
 pub fn setresuid(uid: Uid) -> Result<(), SysError> {
-    call("setresuid", || format!("{uid}, {uid}, {uid}"), || nix::unistd::setresuid(uid, uid, uid))
+    call("setresuid", &[&uid, &uid, &uid], || nix::unistd::setresuid(uid, uid, uid))
 }
 
 /// Sets real, effective and saved group id. Source: setresgid(2).
@@ -16,7 +19,7 @@ pub fn setresuid(uid: Uid) -> Result<(), SysError> {
 /// # Errors
 /// As [`setresuid`], with CAP_SETGID.
 pub fn setresgid(gid: Gid) -> Result<(), SysError> {
-    call("setresgid", || format!("{gid}, {gid}, {gid}"), || nix::unistd::setresgid(gid, gid, gid))
+    call("setresgid", &[&gid, &gid, &gid], || nix::unistd::setresgid(gid, gid, gid))
 }
 
 /// Sets the supplementary groups. Source: setgroups(2).
@@ -24,11 +27,7 @@ pub fn setresgid(gid: Gid) -> Result<(), SysError> {
 /// # Errors
 /// `EPERM`: /proc/pid/setgroups says `deny` (user_namespaces(7)), or without CAP_SETGID.
 pub fn setgroups(groups: &[Gid]) -> Result<(), SysError> {
-    let shown = || {
-        let ids: Vec<String> = groups.iter().map(Gid::to_string).collect();
-        format!("{}, [{}]", groups.len(), ids.join(", "))
-    };
-    call("setgroups", shown, || nix::unistd::setgroups(groups))
+    call("setgroups", &[&groups.len(), &groups], || nix::unistd::setgroups(groups))
 }
 
 /// The three sets that capset(2) takes, one bit a capability (linux/capability.h).
@@ -42,38 +41,14 @@ pub struct CapSets {
     pub inheritable: u64,
 }
 
-/// `struct __user_cap_header_struct` and the two halves of version 3 of its data.
-#[repr(C)]
-struct CapHeader {
-    version: u32,
-    pid: i32,
-}
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct CapData {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-/// _LINUX_CAPABILITY_VERSION_3 of linux/capability.h.
-const CAP_V3: u32 = 0x2008_0522;
-
 /// The sets of this thread. Source: capget(2).
 ///
 /// # Errors
 /// None in practice.
 pub fn capget() -> Result<CapSets, SysError> {
-    let mut header = CapHeader { version: CAP_V3, pid: 0 };
-    let mut data = [CapData::default(); 2];
-    // SAFETY: version 3 writes exactly two CapData; both pointers live through the call.
-    let rc = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
-    Errno::result(rc).map_err(|e| SysError::new("capget", "_LINUX_CAPABILITY_VERSION_3, 0".to_owned(), e))?;
-    let both = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-    Ok(CapSets {
-        effective: both(data[0].effective, data[1].effective),
-        permitted: both(data[0].permitted, data[1].permitted),
-        inheritable: both(data[0].inheritable, data[1].inheritable),
-    })
+    let failed = |e| SysError::new("capget", "_LINUX_CAPABILITY_VERSION_3, 0".to_owned(), errno(e));
+    let CapabilitySets { effective, permitted, inheritable } = capabilities(None).map_err(failed)?;
+    Ok(CapSets { effective: effective.bits(), permitted: permitted.bits(), inheritable: inheritable.bits() })
 }
 
 /// Sets the sets of this thread. Source: capset(2).
@@ -81,34 +56,20 @@ pub fn capget() -> Result<CapSets, SysError> {
 /// # Errors
 /// `EPERM`: a permitted capability would be added, or an inheritable one that isn't in the bounding set.
 pub fn capset(sets: &CapSets) -> Result<(), SysError> {
-    let shown = || {
-        format!(
-            "{{effective={:#x}, permitted={:#x}, inheritable={:#x}}}",
-            sets.effective, sets.permitted, sets.inheritable
-        )
-    };
-    let half = |shift: u32| CapData {
-        effective: (sets.effective >> shift) as u32,
-        permitted: (sets.permitted >> shift) as u32,
-        inheritable: (sets.inheritable >> shift) as u32,
-    };
-    call("capset", shown, || {
-        let header = CapHeader { version: CAP_V3, pid: 0 };
-        let data = [half(0), half(32)];
-        // SAFETY: version 3 reads exactly two CapData; both pointers live through the call.
-        Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
-    })
+    let CapSets { effective, permitted, inheritable } = *sets;
+    let shown = Plain(format_args!(
+        "{{effective={effective:#x}, permitted={permitted:#x}, inheritable={inheritable:#x}}}"
+    ));
+    let [effective, permitted, inheritable] =
+        [effective, permitted, inheritable].map(CapabilitySet::from_bits_retain);
+    call("capset", &[&shown], || set_capabilities(None, CapabilitySets { effective, permitted, inheritable }))
 }
 
 fn prctl(option: libc::c_int, name: &'static str, a: u64, b: u64) -> Result<(), SysError> {
-    call(
-        "prctl",
-        || format!("{name}, {a}, {b}"),
-        || {
-            // SAFETY: the options used in this file take integers only.
-            Errno::result(unsafe { libc::prctl(option, a, b, 0u64, 0u64) }).map(drop)
-        },
-    )
+    call("prctl", &[&Plain(name), &Plain(a), &Plain(b)], || {
+        // SAFETY: the options used in this file take integers only.
+        Errno::result(unsafe { libc::prctl(option, a, b, 0u64, 0u64) }).map(drop)
+    })
 }
 
 /// Takes one capability (its number) out of the bounding set for good. Source: prctl(2), PR_CAPBSET_DROP.
@@ -156,6 +117,7 @@ pub fn set_no_new_privs() -> Result<(), SysError> {
 /// # Errors
 /// `EPERM`: above our hard limit without CAP_SYS_RESOURCE. `EINVAL`: soft above hard.
 pub fn setrlimit(which: nix::sys::resource::Resource, soft: u64, hard: u64) -> Result<(), SysError> {
-    let shown = || format!("{which:?}, {{rlim_cur={soft}, rlim_max={hard}}}");
-    call("setrlimit", shown, || nix::sys::resource::setrlimit(which, soft, hard))
+    call("setrlimit", &[&Plain(format_args!("{which:?}, {{rlim_cur={soft}, rlim_max={hard}}}"))], || {
+        nix::sys::resource::setrlimit(which, soft, hard)
+    })
 }

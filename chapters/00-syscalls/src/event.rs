@@ -49,11 +49,10 @@ thread_local! {
 
 /// Hands every later event of this thread to `sink`, or to nobody.
 pub fn set_sink(sink: Option<Sink>) {
-    SINK.with(|s| *s.borrow_mut() = sink);
+    SINK.set(sink);
 }
 
 /// Whether somebody listens.
-#[must_use]
 pub fn sink_is_set() -> bool {
     SINK.with(|s| s.try_borrow().is_ok_and(|s| s.is_some()))
 }
@@ -91,11 +90,5 @@ pub(crate) fn emit(seq: u32, call: &str, args: String, result: String) {
         section: section.to_owned(),
     };
     // A sink that makes calls of ours would come back here: those are its own affair.
-    SINK.with(|s| {
-        if let Ok(mut sink) = s.try_borrow_mut()
-            && let Some(sink) = sink.as_mut()
-        {
-            sink(&event);
-        }
-    });
+    SINK.with(|s| s.try_borrow_mut().ok().as_deref_mut().and_then(Option::as_mut).map(|sink| sink(&event)));
 }

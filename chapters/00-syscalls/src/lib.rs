@@ -34,40 +34,33 @@ mod error;
 mod event;
 mod fd;
 mod files;
-mod helper;
 mod hints;
 mod mounts;
 mod net;
 mod ns;
 mod process;
-mod room;
+mod shown;
 mod tty;
 
-pub use clone::{CloneArgs, CloneFlags, Cloned, clone3, single_threaded};
+pub use clone::{CloneArgs, CloneFlags, Cloned, clone3};
 pub use cred::{
     CapSets, cap_ambient_clear, cap_ambient_raise, cap_bounding_drop, capget, capset, set_keepcaps,
     set_no_new_privs, setgroups, setresgid, setresuid, setrlimit,
 };
 pub use error::SysError;
 pub use event::{Event, Role, context, set_role, set_sink, sink_is_set};
-pub use fd::{close_all_but, close_from, inherited, keep_across_exec};
-pub use files::{
-    chdir, chown_at, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_at, write_fd, write_file,
-};
-pub use helper::start_helper;
+pub use fd::{close_all_but, inherited, keep_across_exec};
+pub use files::{chdir, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_fd, write_file};
 pub use hints::{Hint, hint};
-pub use mounts::{
-    fsconfig_create, fsconfig_set, fsmount, fsopen, mount, move_mount, open_tree, pivot_root, umount2,
-};
+pub use mounts::{fsconfig_create, fsconfig_set, fsmount, fsopen, mount, move_mount, pivot_root, umount2};
 pub use net::set_interface_up;
 pub use nix::errno::Errno;
 pub use nix::mount::{MntFlags, MsFlags};
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::{Gid, Pid, Uid};
-pub use ns::{setdomainname, sethostname, setns, unshare};
+pub use ns::{borrowed_room, sethostname, setns, unshare};
 pub use process::{
     ExitStatus, default_signals, execve, exit_now, ignore_signal, kill, pdeathsig, pidfd_open,
-    pidfd_send_signal, set_child_subreaper, set_process_name, setsid, umask, waitpid, waitpid_nohang,
+    pidfd_send_signal, set_child_subreaper, setsid, start_helper, umask, waitpid, waitpid_nohang,
 };
-pub use room::borrowed_room;
 pub use tty::{controlling_terminal, open_ptmx};

@@ -1,13 +1,18 @@
 //! Processes: becoming a program, signals, the end.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::sys::prctl;
+use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus};
+use rustix::process::PidfdFlags;
 
-use crate::call::{Shown, call, fd, quoted};
-use crate::{Errno, Pid, SysError};
+use crate::call::call;
+use crate::shown::{Plain, Shown, list};
+use crate::{Errno, Pid, SysError, event};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +27,6 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// The code as a shell tells it: 128 + n after signal n. None while it runs.
-    #[must_use]
     pub fn code(self) -> Option<i32> {
         match self {
             Self::Exited(code) => Some(code),
@@ -32,27 +36,18 @@ impl ExitStatus {
     }
 }
 
-impl Shown for ExitStatus {
-    fn shown(&self) -> String {
-        format!("{self:?}")
-    }
-}
-
 /// Becomes the program at `path`. Comes back only with the error. Source: execve(2).
 ///
 /// `ENOENT` is also the answer when the file is there but its interpreter is not.
 #[must_use]
 pub fn execve(path: &CStr, argv: &[CString], env: &[CString]) -> SysError {
-    let shown = || {
-        let words: Vec<String> = argv.iter().map(|a| quoted(a.to_bytes())).collect();
-        format!("{}, [{}], /* {} vars */", quoted(path.to_bytes()), words.join(", "), env.len())
-    };
+    let count = format!("/* {} vars */", env.len());
+    let args: [&dyn Shown; 3] = [&path, &argv, &Plain(count)];
     // The event must be told before the call: after it there is nobody left to tell it.
-    let told = crate::sink_is_set();
-    if told {
-        crate::event::emit(crate::event::next_seq(), "execve", shown(), "0".to_owned());
+    if event::sink_is_set() {
+        event::emit(event::next_seq(), "execve", list(args.into_iter()), "0".to_owned());
     }
-    let made = call("execve", shown, || nix::unistd::execve(path, argv, env).map(|_| ()));
+    let made = call("execve", &args, || nix::unistd::execve(path, argv, env).map(|_| ()));
     made.err().unwrap_or_else(|| SysError::new("execve", String::new(), Errno::EIO))
 }
 
@@ -75,18 +70,14 @@ fn waited(status: WaitStatus) -> ExitStatus {
 /// # Errors
 /// `ECHILD`: no such child.
 pub fn waitpid(pid: Pid) -> Result<ExitStatus, SysError> {
-    call(
-        "waitpid",
-        || format!("{pid}, 0"),
-        || {
-            loop {
-                match nix::sys::wait::waitpid(pid, None) {
-                    Err(Errno::EINTR) => {}
-                    other => return other.map(waited),
-                }
+    call("waitpid", &[&pid, &0], || {
+        loop {
+            match nix::sys::wait::waitpid(pid, None) {
+                Err(Errno::EINTR) => {}
+                other => return other.map(waited),
             }
-        },
-    )
+        }
+    })
 }
 
 /// Reaps a child if it has ended; `Pid::from_raw(-1)` is any child. Says which one.
@@ -104,8 +95,7 @@ pub fn waitpid_nohang(pid: Pid) -> Result<(Option<Pid>, ExitStatus), SysError> {
 /// # Errors
 /// `ESRCH`, `EPERM`.
 pub fn kill(pid: Pid, signal: Option<Signal>) -> Result<(), SysError> {
-    let shown = || format!("{pid}, {}", signal.map_or("0", Signal::as_str));
-    call("kill", shown, || nix::sys::signal::kill(pid, signal))
+    call("kill", &[&pid, &Plain(signal.map_or("0", Signal::as_str))], || signal::kill(pid, signal))
 }
 
 /// Lets this process ignore a signal; a later execve(2) keeps that. Source: sigaction(2), SIG_IGN.
@@ -113,11 +103,9 @@ pub fn kill(pid: Pid, signal: Option<Signal>) -> Result<(), SysError> {
 /// # Errors
 /// `EINVAL`: SIGKILL and SIGSTOP can't be ignored.
 pub fn ignore_signal(signal: Signal) -> Result<(), SysError> {
-    let shown = || format!("{signal}, {{sa_handler=SIG_IGN}}, NULL");
-    call("sigaction", shown, || {
-        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    call("sigaction", &[&Plain(signal), &Plain("{sa_handler=SIG_IGN}, NULL")], || {
         // SAFETY: SIG_IGN runs no code of ours, so nothing can be interrupted half-way.
-        unsafe { nix::sys::signal::sigaction(signal, &ignore) }.map(drop)
+        unsafe { signal::signal(signal, SigHandler::SigIgn) }.map(drop)
     })
 }
 
@@ -126,14 +114,10 @@ pub fn ignore_signal(signal: Signal) -> Result<(), SysError> {
 /// # Errors
 /// `ESRCH`, `ENOSYS`.
 pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, SysError> {
-    call(
-        "pidfd_open",
-        || format!("{pid}, 0"),
-        || {
-            let raw = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(rustix::io::Errno::INVAL)?;
-            rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty())
-        },
-    )
+    call("pidfd_open", &[&pid, &0], || {
+        let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(rustix::io::Errno::INVAL)?;
+        rustix::process::pidfd_open(pid, PidfdFlags::empty())
+    })
 }
 
 /// Sends signal `number` to the process of a pidfd, which no other process can have replaced.
@@ -142,12 +126,8 @@ pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, SysError> {
 /// # Errors
 /// `ESRCH`: it has ended. `EPERM`, `EINVAL`.
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), SysError> {
-    use std::os::fd::AsRawFd;
-    let shown = || {
-        let name = Signal::try_from(number).map_or(number.to_string(), |s| s.as_str().to_owned());
-        format!("{}, {name}, NULL, 0", fd(pidfd))
-    };
-    call("pidfd_send_signal", shown, || {
+    let name = Signal::try_from(number).map_or_else(|_| number.to_string(), |s| s.as_str().to_owned());
+    call("pidfd_send_signal", &[&pidfd, &Plain(name), &Plain("NULL"), &0], || {
         let info = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: integers and a null siginfo, which pidfd_send_signal(2) allows.
         let rc = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, info, 0u32) };
@@ -162,11 +142,7 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), SysEr
 /// # Errors
 /// None in practice.
 pub fn pdeathsig() -> Result<(), SysError> {
-    call(
-        "prctl",
-        || "PR_SET_PDEATHSIG, SIGKILL".to_owned(),
-        || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL),
-    )
+    call("prctl", &[&Plain("PR_SET_PDEATHSIG, SIGKILL")], || prctl::set_pdeathsig(Signal::SIGKILL))
 }
 
 /// Orphans below this process become its children, to be reaped by it. Source: prctl(2).
@@ -174,15 +150,7 @@ pub fn pdeathsig() -> Result<(), SysError> {
 /// # Errors
 /// None in practice.
 pub fn set_child_subreaper() -> Result<(), SysError> {
-    call("prctl", || "PR_SET_CHILD_SUBREAPER, 1".to_owned(), || nix::sys::prctl::set_child_subreaper(true))
-}
-
-/// Sets the name that ps(1) shows, at most 15 bytes. Source: prctl(2), PR_SET_NAME.
-///
-/// # Errors
-/// None in practice.
-pub fn set_process_name(name: &CStr) -> Result<(), SysError> {
-    call("prctl", || format!("PR_SET_NAME, {}", quoted(name.to_bytes())), || nix::sys::prctl::set_name(name))
+    call("prctl", &[&Plain("PR_SET_CHILD_SUBREAPER, 1")], || prctl::set_child_subreaper(true))
 }
 
 /// Starts a session without a controlling terminal. Source: setsid(2).
@@ -190,7 +158,7 @@ pub fn set_process_name(name: &CStr) -> Result<(), SysError> {
 /// # Errors
 /// `EPERM`: we lead a process group already.
 pub fn setsid() -> Result<Pid, SysError> {
-    call("setsid", String::new, nix::unistd::setsid)
+    call("setsid", &[], nix::unistd::setsid)
 }
 
 /// Sets the mask of permission bits that new files don't get. Source: umask(2).
@@ -204,16 +172,29 @@ pub fn umask(mask: u32) {
 /// # Errors
 /// None in practice.
 pub fn default_signals() -> Result<(), SysError> {
-    use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, signal, sigprocmask};
-    call(
-        "rt_sigprocmask",
-        || "SIG_SETMASK, [], NULL".to_owned(),
-        || {
-            for each in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
-                // SAFETY: SIG_DFL installs no handler of ours, so nothing can run at a bad moment.
-                unsafe { signal(each, SigHandler::SigDfl) }?;
-            }
-            sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
-        },
-    )
+    call("rt_sigprocmask", &[&Plain("SIG_SETMASK, [], NULL")], || {
+        for each in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
+            // SAFETY: SIG_DFL installs no handler of ours, so nothing can run at a bad moment.
+            unsafe { signal::signal(each, SigHandler::SigDfl) }?;
+        }
+        signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+    })
+}
+
+/// Starts a helper beside us, with nothing on stdin, and its stderr kept for our error message.
+/// It speaks English (`LC_ALL=C`), and no signal is blocked or ignored in it.
+///
+/// # Errors
+/// `ENOENT`, `EACCES`, `EAGAIN`. Source: execve(2), in a child.
+pub fn start_helper(program: &Path, args: &[String]) -> Result<Child, SysError> {
+    let argv = [&[program.display().to_string()], args].concat();
+    call("execve", &[&program, &argv.as_slice()], || {
+        Command::new(program)
+            .args(args)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+    })
 }

@@ -1,12 +1,13 @@
 //! Terminals: a pair of ends (pty(7)), and which session owns it.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::call::{call, fd};
-use crate::{Errno, SysError};
+use crate::SysError;
+use crate::call::{call, errno};
+use crate::shown::{Plain, Shown};
 
 /// Opens a new terminal in the devpts at /dev/pts of our root: the master's end, and the path
 /// of the other one. Source: pts(4), posix_openpt(3).
@@ -15,23 +16,16 @@ use crate::{Errno, SysError};
 /// `ENOENT`: no devpts is mounted. `ENOSPC`: kernel.pty.max is reached.
 pub fn open_ptmx() -> Result<(OwnedFd, PathBuf), SysError> {
     let how = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let master = call(
-        "openat",
-        || "AT_FDCWD, \"/dev/ptmx\", O_RDWR|O_NOCTTY|O_CLOEXEC".to_owned(),
-        || {
-            let master = rustix::fs::open("/dev/ptmx", how, Mode::empty())?;
-            rustix::pty::unlockpt(&master)?;
-            Ok::<_, rustix::io::Errno>(master)
-        },
-    )?;
-    let name = rustix::pty::ptsname(&master, Vec::new()).map_err(|e| {
-        SysError::new(
-            "ioctl",
-            format!("{}, TIOCGPTN", fd(master.as_raw_fd())),
-            Errno::from_raw(e.raw_os_error()),
-        )
+    let shown = Plain("AT_FDCWD, \"/dev/ptmx\", O_RDWR|O_NOCTTY|O_CLOEXEC");
+    let master = call("openat", &[&shown], || {
+        let master = rustix::fs::open("/dev/ptmx", how, Mode::empty())?;
+        rustix::pty::unlockpt(&master)?;
+        Ok::<_, rustix::io::Errno>(master)
     })?;
-    Ok((master, PathBuf::from(name.to_string_lossy().into_owned())))
+    let failed = |e| SysError::new("ioctl", format!("{}, TIOCGPTN", master.as_fd().shown()), errno(e));
+    let name = rustix::pty::ptsname(&master, Vec::new()).map_err(failed)?;
+    let path = PathBuf::from(name.to_string_lossy().into_owned());
+    Ok((master, path))
 }
 
 /// Makes `terminal` the controlling terminal of the session that we lead. Source: ioctl_tty(2), TIOCSCTTY.
@@ -39,12 +33,5 @@ pub fn open_ptmx() -> Result<(OwnedFd, PathBuf), SysError> {
 /// # Errors
 /// `EPERM`: we lead no session, or the terminal belongs to another one.
 pub fn controlling_terminal(terminal: BorrowedFd<'_>) -> Result<(), SysError> {
-    call(
-        "ioctl",
-        || format!("{}, TIOCSCTTY, 0", fd(terminal)),
-        || {
-            // SAFETY: TIOCSCTTY takes an integer.
-            Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) }).map(drop)
-        },
-    )
+    call("ioctl", &[&terminal, &Plain("TIOCSCTTY, 0")], || rustix::process::ioctl_tiocsctty(terminal))
 }
