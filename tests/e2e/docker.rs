@@ -19,6 +19,6 @@ fn the_common_cases_hold_for_docker() {
     docker.load(&md.root().join("images"), "hostbox").unwrap();
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.env("MINIDOCKER_BIN", "docker").env("DOCKER_HOST", docker.host()).args(["--test-threads", "2"]);
-    let out = again.output().unwrap();
+    let out = again.stdin(std::process::Stdio::null()).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
 }

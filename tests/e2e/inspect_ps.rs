@@ -103,7 +103,10 @@ fn inspect_has_dockers_fields() {
     assert!(at("/Image").as_str().unwrap().starts_with("sha256:"));
     let times =
         ["/Created", "/State/StartedAt", "/State/FinishedAt"].map(|p| at(p).as_str().unwrap().to_owned());
-    assert!(times.iter().all(|t| t.starts_with("20") && t.ends_with('Z')) && times.is_sorted(), "{times:?}");
+    assert!(times.iter().all(|t| t.starts_with("20") && t.ends_with('Z')), "{times:?}");
+    // Go leaves zeros at the end of the fraction out.
+    let padded = times.iter().map(|t| format!("{:0<30}", t.trim_end_matches('Z')));
+    assert!(padded.is_sorted(), "{times:?}");
     for path in ["/LogPath", "/HostnamePath", "/HostsPath", "/ResolvConfPath", "/Driver", "/NetworkSettings"]
     {
         at(path);
@@ -119,8 +122,12 @@ fn inspect_of_a_running_one_names_its_pid() {
     let all = crate::inspect(&md, &name);
     assert_eq!((&all["State"]["Status"], &all["State"]["Running"]), (&"running".into(), &true.into()));
     let pid = all["State"]["Pid"].as_i64().unwrap();
-    let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-    assert_eq!(cmdline, b"sleep\x001000\0");
+    if kit::Minidocker::is_docker() {
+        // Its daemon counts in a pid namespace of its own.
+        assert!(pid > 0);
+    } else {
+        assert_eq!(std::fs::read(format!("/proc/{pid}/cmdline")).unwrap(), b"sleep\x001000\0");
+    }
     md.run(["rm", "-f", &name]).ok().stdout_is(&name);
     let _ = client.finish().code(137);
     md.nothing_left();

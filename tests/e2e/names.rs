@@ -47,8 +47,12 @@ fn bad_names_are_refused_and_good_ones_are_not() {
         let out = md.run(["run", "--rm", &format!("--name={bad}"), "hostbox", "true"]);
         out.complains(125, "nvalid container name (");
     }
-    for good in ["ab", "A.b-c_d", "/slash", "0a", "a..b"] {
-        md.run(["run", "--rm", "--name", good, "hostbox", "true"]).ok().quiet();
+    for good in ["ab", "A.b-c_d", "/minidocker-slash", "0a", "a..b"] {
+        md.run(["run", "--name", good, "hostbox", "true"]).ok().quiet();
+        let outside = good.starts_with('/') && std::fs::remove_file(good).is_ok();
+        assert!(!outside, "{good} was made on the host");
+        assert_eq!(crate::inspect(&md, good)["Name"], format!("/{}", good.trim_start_matches('/')));
+        md.run(["rm", good]).ok();
     }
     md.nothing_left();
 }

@@ -33,8 +33,8 @@ fn a_stopped_supervisor_does_not_keep_kill_from_killing() {
         md.line("ps").ok().stdout_has("stopped");
         md.line("kill stopped").ok().stdout_is("stopped");
         // Its parent is stopped, so it may stay as a zombie, whose command line is empty.
-        let gone = |_: &()| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().is_empty();
-        wait_until("the payload is dead", || gone(&()));
+        let gone = || std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().is_empty();
+        wait_until(&md, "the payload is dead", gone);
         process.signal(Signal::CONT);
         let _ = client.finish().code(137);
         md.line("rm stopped").ok();
@@ -64,7 +64,7 @@ fn a_killed_supervisor_takes_its_payload_along_and_nothing_stays() {
         supervisor(&md).signal(Signal::KILL);
         let out = client.finish();
         assert_ne!(out.code, 0, "{who:?}");
-        wait_until("the payload is dead", || md.processes().is_empty());
+        wait_until(&md, "the payload is dead", || md.processes().is_empty());
         let all = md.line("ps -a").ok();
         let row = all.lines().into_iter().find(|l| l.contains("gone")).unwrap();
         assert!(row.contains("Exited (") || row.contains("Dead"), "{row}");
@@ -84,7 +84,7 @@ fn an_rm_container_of_a_killed_supervisor_goes_with_the_next_command() {
         client.expect("up\n");
         supervisor(&md).signal(Signal::KILL);
         assert_ne!(client.finish().code, 0);
-        wait_until("the payload is dead", || md.processes().is_empty());
+        wait_until(&md, "the payload is dead", || md.processes().is_empty());
         let all = md.line("ps -a").ok().out();
         assert!(!all.contains("gone"), "{who:?}: {all}");
         md.nothing_left();
@@ -99,7 +99,7 @@ fn a_killed_client_kills_nothing() {
     let _ = client.finish_held().code(137);
     assert_eq!(crate::inspect(&md, "alone")["State"]["Running"], true);
     md.line("kill alone").ok();
-    wait_until("it has exited", || crate::inspect(&md, "alone")["State"]["Running"] == false);
+    wait_until(&md, "it has exited", || crate::inspect(&md, "alone")["State"]["Running"] == false);
     assert_eq!(crate::inspect(&md, "alone")["State"]["ExitCode"], 137);
     md.line("rm alone").ok();
     md.nothing_left();
@@ -128,7 +128,7 @@ fn a_payload_that_writes_without_a_client_does_not_stall() {
     client.signal(Signal::KILL);
     let _ = client.finish_held().code(137);
     // Its input ended with the client, so it went on to write more than any pipe holds.
-    wait_until("it has written all", || {
+    wait_until(&md, "it has written all", || {
         let pid = crate::inspect(&md, "ww")["State"]["Pid"].as_i64().unwrap();
         std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default() == b"sleep\x001000\0"
     });
@@ -171,10 +171,11 @@ fn the_shell_does_not_wait_for_the_supervisor() {
     md.call(kit::words("run --rm hostbox echo hi")).through(nested).run().ok().stdout_is("<hi>");
 }
 
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
+fn wait_until(md: &Minidocker, what: &str, holds: impl Fn() -> bool) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !holds() {
-        assert!(std::time::Instant::now() < end, "waited in vain until {what}");
+        let processes: Vec<String> = md.processes().iter().map(ToString::to_string).collect();
+        assert!(std::time::Instant::now() < end, "waited in vain until {what}:\n{}", processes.join("\n"));
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }

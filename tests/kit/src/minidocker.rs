@@ -38,7 +38,7 @@ impl Minidocker {
     #[must_use]
     pub fn fresh(program: &str, who: Who) -> Self {
         let given = std::env::var_os("MINIDOCKER_BIN").map_or_else(|| program.into(), PathBuf::from);
-        let program = if Self::is_docker() { given } else { crate::place::readable_copy(&given) };
+        let program = if Self::is_docker() { in_path(given) } else { crate::place::readable_copy(&given) };
         let room = Arc::new(Room::new(who));
         let env = known_environment(&room.path, who);
         Self { program, who, env, room }
@@ -86,6 +86,12 @@ impl Minidocker {
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.room.root()
+    }
+
+    /// The binary under test.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The user.
@@ -155,6 +161,13 @@ impl Drop for Minidocker {
         let left = Left::at_last(&self.room, false);
         assert!(left.is_empty(), "left behind after rm -f:\n{left}");
     }
+}
+
+/// Where our own PATH has it: the command's PATH is another one.
+fn in_path(program: PathBuf) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(&program)).find(|p| p.is_file());
+    found.unwrap_or(program)
 }
 
 fn known_environment(room: &Path, who: Who) -> BTreeMap<OsString, OsString> {

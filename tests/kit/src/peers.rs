@@ -31,7 +31,7 @@ impl Dockerd {
             .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
             .args(["sh", "-c", script, "sh", "--bridge", "none", "--iptables=false", "--host"])
             .args([&format!("unix://{}", at("sock")), "--data-root", &at("data"), "--exec-root", &at("exec")])
-            .args(["--pidfile", &at("pid")])
+            .args(["--pidfile", &at("pid"), "--cgroup-parent", &cgroup(&room)])
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
@@ -86,11 +86,17 @@ impl Dockerd {
     }
 }
 
+/// The name of its containers' parent cgroup, after the room.
+fn cgroup(room: &std::path::Path) -> String {
+    format!("minidocker-peer-{}", room.file_name().unwrap_or_default().to_string_lossy())
+}
+
 impl Drop for Dockerd {
     fn drop(&mut self) {
         // --kill-child: with unshare its child goes, which is pid 1 of the namespace.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        crate::room::clean(&self.room, &[]);
+        // The kernel ends its containers together with the pid namespace, the cgroups stay.
+        crate::room::clean(&self.room, &[cgroup(&self.room)]);
     }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::Output;
 use crate::call::Input;
 use crate::room::Room;
-use crate::{Minidocker, Output};
 
 /// How long a pipe may stay open after the command's end before the test fails: `$(minidocker …)` in a
 /// shell waits for the end of file, not for the process.
@@ -157,7 +157,6 @@ impl Running {
         use std::os::unix::process::ExitStatusExt;
         let code = self.status.map_or(-1, |s| s.code().unwrap_or_else(|| 128 + s.signal().unwrap_or(0)));
         let (stdout, stderr) = (std::mem::take(&mut self.out.bytes), std::mem::take(&mut self.err.bytes));
-        let stderr = if Minidocker::is_docker() { as_ours(&stderr) } else { stderr };
         Output { code, stdout, stderr, shown: self.shown.clone() }
     }
 
@@ -269,11 +268,4 @@ fn nonblocking(file: &File) {
 
 fn position(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|w| w == part)
-}
-
-/// Docker's messages in our form, so that a case can be the same for both.
-fn as_ours(stderr: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(stderr);
-    let text = text.replacen("docker: ", "minidocker: ", 1);
-    text.replacen("Error response from daemon: ", "", 1).replacen("Error: ", "minidocker: ", 1).into_bytes()
 }
