@@ -37,7 +37,7 @@ fn inject(name: &str, seq: u32) -> Option<Errno> {
     let order = std::env::var("MINIDOCKER_INJECT").ok()?;
     let (role, rest) = order.split_once(':')?;
     let (at, what) = rest.split_once(':')?;
-    let ours = role == format!("{:?}", event::role()).to_lowercase();
+    let ours = role == format!("{:?}", event::ROLE.get()).to_lowercase();
     if !ours || (at != name && at != seq.to_string()) {
         return None;
     }

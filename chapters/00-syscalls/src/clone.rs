@@ -3,8 +3,8 @@
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::call::call;
-use crate::shown::{Plain, Shown};
-use crate::{Errno, Pid, SysError};
+use crate::shown::{By, Shown};
+use crate::{Errno, Pid, Result};
 
 bitflags::bitflags! {
     /// The flags of clone3(2), unshare(2) and setns(2).
@@ -65,7 +65,7 @@ pub enum Cloned {
 /// `EINVAL` also for a caller with threads that asks for a user namespace: unshare(2) says so,
 /// and we refuse it for clone as well, because a lock that another thread held stays locked.
 /// `EPERM`, `ENOSPC` (max_user_namespaces, or 32 levels), `EAGAIN` (pids.max, RLIMIT_NPROC).
-pub fn clone3(args: &CloneArgs<'_>) -> Result<Cloned, SysError> {
+pub fn clone3(args: &CloneArgs<'_>) -> Result<Cloned> {
     let mut flags = args.flags | CloneFlags::CLONE_PIDFD;
     flags.set(CloneFlags::CLONE_INTO_CGROUP, args.cgroup.is_some());
     let mut pidfd: libc::c_int = -1;
@@ -76,21 +76,21 @@ pub fn clone3(args: &CloneArgs<'_>) -> Result<Cloned, SysError> {
     raw.exit_signal = libc::SIGCHLD as u64;
     raw.cgroup = args.cgroup.map_or(0, |c| c.as_raw_fd() as u64);
 
-    let cgroup = args.cgroup.map_or(String::new(), |c| format!(", cgroup={}", c.shown()));
-    let shown = flags.shown();
-    let mut made =
-        call("clone3", &[&Plain(format_args!("{{flags={shown}, exit_signal=SIGCHLD{cgroup}}}"))], || {
-            let threads = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-            if !args.flags.is_empty() && threads() > 1 {
-                return Err(Errno::EINVAL);
-            }
-            // SAFETY: `raw` and `pidfd` outlive the call; without CLONE_VM and with a null stack the child
-            // is a copy of us, as after fork(2), and goes on behind this line with its own memory.
-            Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of_val(&raw)) })
-        });
+    let cgroup = || args.cgroup.map_or(String::new(), |c| format!(", cgroup={}", c.shown()));
+    let shown = By(|| format!("{{flags={}, exit_signal=SIGCHLD{}}}", flags.shown(), cgroup()));
+    let mut made = call("clone3", &[&shown], || {
+        let threads = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+        if !args.flags.is_empty() && threads() > 1 {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: `raw` and `pidfd` outlive the call; without CLONE_VM and with a null stack the child
+        // is a copy of us, as after fork(2), and goes on behind this line with its own memory.
+        Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of_val(&raw)) })
+    });
     let clone_can_too = args.cgroup.is_none() && !args.flags.contains(CloneFlags::CLONE_NEWTIME);
     if clone_can_too && made.as_ref().is_err_and(|e| e.errno() == Errno::ENOSYS) {
-        made = call("clone", &[&Plain(format_args!("{shown}|SIGCHLD, NULL"))], || {
+        let shown = By(|| format!("{}|SIGCHLD, NULL", flags.shown()));
+        made = call("clone", &[&shown], || {
             let (bits, none) = (raw.flags | raw.exit_signal, 0_u64);
             // SAFETY: as above. The order of the last two arguments differs between architectures, both are 0.
             Errno::result(unsafe { libc::syscall(libc::SYS_clone, bits, none, &raw mut pidfd, none, none) })

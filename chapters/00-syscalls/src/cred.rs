@@ -3,14 +3,14 @@
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 use crate::call::{call, errno};
-use crate::shown::Plain;
-use crate::{Errno, Gid, SysError, Uid};
+use crate::shown::{By, Plain};
+use crate::{Errno, Gid, Result, SysError, Uid};
 
 /// Sets real, effective and saved user id. Source: setresuid(2).
 ///
 /// # Errors
 /// `EPERM` without CAP_SETUID, `EINVAL`: the id has no place in the id map.
-pub fn setresuid(uid: Uid) -> Result<(), SysError> {
+pub fn setresuid(uid: Uid) -> Result {
     call("setresuid", &[&uid, &uid, &uid], || nix::unistd::setresuid(uid, uid, uid))
 }
 
@@ -18,7 +18,7 @@ pub fn setresuid(uid: Uid) -> Result<(), SysError> {
 ///
 /// # Errors
 /// As [`setresuid`], with CAP_SETGID.
-pub fn setresgid(gid: Gid) -> Result<(), SysError> {
+pub fn setresgid(gid: Gid) -> Result {
     call("setresgid", &[&gid, &gid, &gid], || nix::unistd::setresgid(gid, gid, gid))
 }
 
@@ -26,7 +26,7 @@ pub fn setresgid(gid: Gid) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`: /proc/pid/setgroups says `deny` (user_namespaces(7)), or without CAP_SETGID.
-pub fn setgroups(groups: &[Gid]) -> Result<(), SysError> {
+pub fn setgroups(groups: &[Gid]) -> Result {
     call("setgroups", &[&groups.len(), &groups], || nix::unistd::setgroups(groups))
 }
 
@@ -45,7 +45,7 @@ pub struct CapSets {
 ///
 /// # Errors
 /// None in practice.
-pub fn capget() -> Result<CapSets, SysError> {
+pub fn capget() -> Result<CapSets> {
     let failed = |e| SysError::new("capget", "_LINUX_CAPABILITY_VERSION_3, 0".to_owned(), errno(e));
     let CapabilitySets { effective, permitted, inheritable } = capabilities(None).map_err(failed)?;
     Ok(CapSets { effective: effective.bits(), permitted: permitted.bits(), inheritable: inheritable.bits() })
@@ -55,17 +55,17 @@ pub fn capget() -> Result<CapSets, SysError> {
 ///
 /// # Errors
 /// `EPERM`: a permitted capability would be added, or an inheritable one that isn't in the bounding set.
-pub fn capset(sets: &CapSets) -> Result<(), SysError> {
+pub fn capset(sets: &CapSets) -> Result {
     let CapSets { effective, permitted, inheritable } = *sets;
-    let shown = Plain(format_args!(
-        "{{effective={effective:#x}, permitted={permitted:#x}, inheritable={inheritable:#x}}}"
-    ));
+    let shown = By(|| {
+        format!("{{effective={effective:#x}, permitted={permitted:#x}, inheritable={inheritable:#x}}}")
+    });
     let [effective, permitted, inheritable] =
         [effective, permitted, inheritable].map(CapabilitySet::from_bits_retain);
     call("capset", &[&shown], || set_capabilities(None, CapabilitySets { effective, permitted, inheritable }))
 }
 
-fn prctl(option: libc::c_int, name: &'static str, a: u64, b: u64) -> Result<(), SysError> {
+fn prctl(option: libc::c_int, name: &'static str, a: u64, b: u64) -> Result {
     call("prctl", &[&Plain(name), &Plain(a), &Plain(b)], || {
         // SAFETY: the options used in this file take integers only.
         Errno::result(unsafe { libc::prctl(option, a, b, 0u64, 0u64) }).map(drop)
@@ -76,7 +76,7 @@ fn prctl(option: libc::c_int, name: &'static str, a: u64, b: u64) -> Result<(), 
 ///
 /// # Errors
 /// `EPERM` without CAP_SETPCAP, `EINVAL`: the kernel doesn't know it.
-pub fn cap_bounding_drop(capability: u8) -> Result<(), SysError> {
+pub fn cap_bounding_drop(capability: u8) -> Result {
     prctl(libc::PR_CAPBSET_DROP, "PR_CAPBSET_DROP", u64::from(capability), 0)
 }
 
@@ -84,7 +84,7 @@ pub fn cap_bounding_drop(capability: u8) -> Result<(), SysError> {
 ///
 /// # Errors
 /// None in practice.
-pub fn cap_ambient_clear() -> Result<(), SysError> {
+pub fn cap_ambient_clear() -> Result {
     prctl(libc::PR_CAP_AMBIENT, "PR_CAP_AMBIENT", libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)
 }
 
@@ -92,7 +92,7 @@ pub fn cap_ambient_clear() -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`: it isn't both permitted and inheritable.
-pub fn cap_ambient_raise(capability: u8) -> Result<(), SysError> {
+pub fn cap_ambient_raise(capability: u8) -> Result {
     prctl(libc::PR_CAP_AMBIENT, "PR_CAP_AMBIENT", libc::PR_CAP_AMBIENT_RAISE as u64, u64::from(capability))
 }
 
@@ -100,7 +100,7 @@ pub fn cap_ambient_raise(capability: u8) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`: SECBIT_KEEP_CAPS_LOCKED.
-pub fn set_keepcaps(keep: bool) -> Result<(), SysError> {
+pub fn set_keepcaps(keep: bool) -> Result {
     prctl(libc::PR_SET_KEEPCAPS, "PR_SET_KEEPCAPS", u64::from(keep), 0)
 }
 
@@ -108,7 +108,7 @@ pub fn set_keepcaps(keep: bool) -> Result<(), SysError> {
 ///
 /// # Errors
 /// None in practice.
-pub fn set_no_new_privs() -> Result<(), SysError> {
+pub fn set_no_new_privs() -> Result {
     prctl(libc::PR_SET_NO_NEW_PRIVS, "PR_SET_NO_NEW_PRIVS", 1, 0)
 }
 
@@ -116,8 +116,7 @@ pub fn set_no_new_privs() -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`: above our hard limit without CAP_SYS_RESOURCE. `EINVAL`: soft above hard.
-pub fn setrlimit(which: nix::sys::resource::Resource, soft: u64, hard: u64) -> Result<(), SysError> {
-    call("setrlimit", &[&Plain(format_args!("{which:?}, {{rlim_cur={soft}, rlim_max={hard}}}"))], || {
-        nix::sys::resource::setrlimit(which, soft, hard)
-    })
+pub fn setrlimit(which: nix::sys::resource::Resource, soft: u64, hard: u64) -> Result {
+    let shown = By(|| format!("{which:?}, {{rlim_cur={soft}, rlim_max={hard}}}"));
+    call("setrlimit", &[&shown], || nix::sys::resource::setrlimit(which, soft, hard))
 }

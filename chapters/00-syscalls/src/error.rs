@@ -3,6 +3,9 @@
 use crate::Errno;
 use crate::hints::{Hint, hint};
 
+/// What a wrapper answers.
+pub type Result<T = ()> = std::result::Result<T, SysError>;
+
 /// A system call that failed: its name, its arguments as strace prints them, its errno.
 ///
 /// `Display` is one line: `chroot("rootfs") : EPERM (Operation not permitted)`.

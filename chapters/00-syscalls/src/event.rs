@@ -42,7 +42,7 @@ type Sink = Box<dyn FnMut(&Event)>;
 
 thread_local! {
     static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
-    static ROLE: Cell<Role> = const { Cell::new(Role::Client) };
+    pub(crate) static ROLE: Cell<Role> = const { Cell::new(Role::Client) };
     static CONTEXT: Cell<(&'static str, &'static str)> = const { Cell::new(("", "")) };
     static SEQ: Cell<u32> = const { Cell::new(0) };
 }
@@ -72,10 +72,6 @@ pub fn context(step: &'static str, section: &'static str) {
 pub(crate) fn next_seq() -> u32 {
     SEQ.set(SEQ.get() + 1);
     SEQ.get()
-}
-
-pub(crate) fn role() -> Role {
-    ROLE.get()
 }
 
 pub(crate) fn emit(seq: u32, call: &str, args: String, result: String) {

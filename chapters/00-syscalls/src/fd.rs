@@ -6,13 +6,13 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::call::call;
 use crate::shown::Plain;
-use crate::{Errno, SysError};
+use crate::{Errno, Result};
 
 /// Takes a descriptor that our parent left open for us at `number`, and marks it close-on-exec.
 ///
 /// # Errors
 /// `EBADF`: nothing is open there.
-pub fn inherited(number: RawFd) -> Result<OwnedFd, SysError> {
+pub fn inherited(number: RawFd) -> Result<OwnedFd> {
     call("fcntl", &[&number, &Plain("F_SETFD, FD_CLOEXEC")], || {
         // SAFETY: borrowed for this one call; fcntl(2) answers EBADF when nothing is open there.
         fcntl_setfd(unsafe { BorrowedFd::borrow_raw(number) }, FdFlags::CLOEXEC)?;
@@ -25,7 +25,7 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd, SysError> {
 ///
 /// # Errors
 /// None that an open descriptor can give.
-pub fn keep_across_exec(descriptor: BorrowedFd<'_>) -> Result<(), SysError> {
+pub fn keep_across_exec(descriptor: BorrowedFd<'_>) -> Result {
     call("fcntl", &[&descriptor, &Plain("F_SETFD, 0")], || fcntl_setfd(descriptor, FdFlags::empty()))
 }
 
@@ -36,7 +36,7 @@ pub fn keep_across_exec(descriptor: BorrowedFd<'_>) -> Result<(), SysError> {
 ///
 /// # Errors
 /// None in practice.
-pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), SysError> {
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result {
     let mut kept: Vec<u32> = keep.iter().map(|k| k.as_raw_fd() as u32).filter(|n| *n > 2).collect();
     kept.sort_unstable();
     let mut first = 3;
@@ -49,7 +49,7 @@ pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), SysError> {
     Ok(())
 }
 
-fn close_range(first: u32, last: u32) -> Result<(), SysError> {
+fn close_range(first: u32, last: u32) -> Result {
     let by_range = call("close_range", &[&Plain(first), &Plain(last), &0], || {
         // SAFETY: three integers. The owners of these descriptors are in the parent; this copy of
         // them is never dropped, because the child leaves by exec or _exit.

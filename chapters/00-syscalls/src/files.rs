@@ -5,15 +5,15 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
-use crate::SysError;
+use crate::Result;
 use crate::call::call;
-use crate::shown::{Plain, Shown};
+use crate::shown::{By, Shown};
 
 /// Changes the directory at which absolute paths of this process begin. Source: chroot(2).
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_CHROOT, `ENOENT`, `ENOTDIR`, `EACCES`.
-pub fn chroot(path: &Path) -> Result<(), SysError> {
+pub fn chroot(path: &Path) -> Result {
     call("chroot", &[&path], || nix::unistd::chroot(path))
 }
 
@@ -21,7 +21,7 @@ pub fn chroot(path: &Path) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`.
-pub fn chdir(path: &Path) -> Result<(), SysError> {
+pub fn chdir(path: &Path) -> Result {
     call("chdir", &[&path], || nix::unistd::chdir(path))
 }
 
@@ -29,7 +29,7 @@ pub fn chdir(path: &Path) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `ENOTDIR`, `EACCES`.
-pub fn fchdir(dir: BorrowedFd<'_>) -> Result<(), SysError> {
+pub fn fchdir(dir: BorrowedFd<'_>) -> Result {
     call("fchdir", &[&dir], || nix::unistd::fchdir(dir))
 }
 
@@ -41,14 +41,11 @@ pub fn fchdir(dir: BorrowedFd<'_>) -> Result<(), SysError> {
 /// # Errors
 /// `ENOENT`, `ENOTDIR`, `ELOOP`, `EACCES`, `EAGAIN` (somebody renames below `root`: try again),
 /// `EXDEV` (a magic link of /proc), `ENOSYS`.
-pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, how: OFlags, mode: Mode) -> Result<OwnedFd, SysError> {
+pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, how: OFlags, mode: Mode) -> Result<OwnedFd> {
     let path = if path.as_os_str().is_empty() { Path::new("/") } else { path };
-    let set = how.shown();
-    let shown = Plain(format_args!(
-        "{{flags={set}, mode={:#o}, resolve=RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS}}",
-        mode.bits()
-    ));
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let names = "RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS";
+    let shown = By(|| format!("{{flags={}, mode={}, resolve={names}}}", how.shown(), mode.shown()));
     call("openat2", &[&root, &path, &shown], || {
         rustix::fs::openat2(root, path, how | OFlags::CLOEXEC, mode, resolve)
     })
@@ -58,15 +55,9 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, how: OFlags, mode: Mode) 
 ///
 /// # Errors
 /// `EPERM`: devices need CAP_MKNOD in the first user namespace. `EEXIST`, `ENOENT`.
-pub fn mknodat(
-    dir: BorrowedFd<'_>,
-    path: &Path,
-    kind: FileType,
-    mode: Mode,
-    device: (u32, u32),
-) -> Result<(), SysError> {
+pub fn mknodat(dir: BorrowedFd<'_>, path: &Path, kind: FileType, mode: Mode, device: (u32, u32)) -> Result {
     let (major, minor) = device;
-    let shown = Plain(format_args!("{kind:?}|{:#o}, makedev({major}, {minor})", mode.bits()));
+    let shown = By(|| format!("{kind:?}|{}, makedev({major}, {minor})", mode.shown()));
     let dev = rustix::fs::makedev(major, minor);
     call("mknodat", &[&dir, &path, &shown], || rustix::fs::mknodat(dir, path, kind, mode, dev))
 }
@@ -75,17 +66,16 @@ pub fn mknodat(
 ///
 /// # Errors
 /// `EEXIST`, `ENOENT`, `EACCES`, `EROFS`, `EAGAIN` (cgroup.max.descendants).
-pub fn mkdir(path: &Path, mode: u32) -> Result<(), SysError> {
-    call("mkdir", &[&path, &Plain(format_args!("{mode:#o}"))], || {
-        rustix::fs::mkdir(path, Mode::from_raw_mode(mode))
-    })
+pub fn mkdir(path: &Path, mode: u32) -> Result {
+    let mode = Mode::from_raw_mode(mode);
+    call("mkdir", &[&path, &mode], || rustix::fs::mkdir(path, mode))
 }
 
 /// Removes one empty directory: on a cgroup file system, the cgroup. Source: rmdir(2), cgroups(7).
 ///
 /// # Errors
 /// `EBUSY`: processes or children are in the cgroup. `ENOENT`, `ENOTEMPTY`.
-pub fn rmdir(path: &Path) -> Result<(), SysError> {
+pub fn rmdir(path: &Path) -> Result {
     call("rmdir", &[&path], || rustix::fs::rmdir(path))
 }
 
@@ -93,7 +83,7 @@ pub fn rmdir(path: &Path) -> Result<(), SysError> {
 ///
 /// # Errors
 /// Those of open(2) and write(2); what they mean depends on the file.
-pub fn write_file(path: &Path, value: &str) -> Result<(), SysError> {
+pub fn write_file(path: &Path, value: &str) -> Result {
     call("write", &[&path, &value, &value.len()], || {
         let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         all_at_once(file.as_fd(), value)
@@ -104,12 +94,12 @@ pub fn write_file(path: &Path, value: &str) -> Result<(), SysError> {
 ///
 /// # Errors
 /// As [`write_file`].
-pub fn write_fd(file: BorrowedFd<'_>, value: &str) -> Result<(), SysError> {
+pub fn write_fd(file: BorrowedFd<'_>, value: &str) -> Result {
     call("write", &[&file, &value, &value.len()], || all_at_once(file, value))
 }
 
 /// The kernel parses these files per write(2): half a value would be another value.
-fn all_at_once(file: BorrowedFd<'_>, value: &str) -> Result<(), rustix::io::Errno> {
+fn all_at_once(file: BorrowedFd<'_>, value: &str) -> rustix::io::Result<()> {
     let written = rustix::io::write(file, value.as_bytes())?;
     if written == value.len() { Ok(()) } else { Err(rustix::io::Errno::IO) }
 }

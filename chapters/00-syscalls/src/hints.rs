@@ -12,59 +12,42 @@ pub struct Hint {
 }
 
 /// Looks a failed call up. `args` tells cases of one call apart, such as which file was written.
-#[rustfmt::skip] // two lines a row: why, and what to do
+#[rustfmt::skip] // a row: the call and why it failed, and below what to do
 pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
     let (because, remedy) = match (call, errno) {
-        ("clone3" | "clone" | "unshare", EPERM) if args.contains("NEWUSER") => (
-            "this host forbids user namespaces to this user, or we are inside a chroot",
+        ("clone3" | "clone" | "unshare", EPERM) if args.contains("NEWUSER") => ("this host forbids user namespaces to this user, or we are inside a chroot",
             "sysctl kernel.unprivileged_userns_clone kernel.apparmor_restrict_unprivileged_userns shows which switch it is"),
-        ("clone3" | "clone" | "unshare", EPERM) => (
-            "new namespaces need CAP_SYS_ADMIN, or a user namespace made in the same call",
+        ("clone3" | "clone" | "unshare", EPERM) => ("new namespaces need CAP_SYS_ADMIN, or a user namespace made in the same call",
             "run it as the user that you are, without --userns host, or as root"),
-        ("clone3" | "clone" | "unshare", ENOSPC) => (
-            "user.max_user_namespaces is reached, or namespaces are nested 32 deep",
+        ("clone3" | "clone" | "unshare", ENOSPC) => ("user.max_user_namespaces is reached, or namespaces are nested 32 deep",
             "sysctl user.max_user_namespaces"),
-        ("clone3" | "clone", EAGAIN) => (
-            "pids.max of a cgroup or RLIMIT_NPROC of this user is reached",
+        ("clone3" | "clone", EAGAIN) => ("pids.max of a cgroup or RLIMIT_NPROC of this user is reached",
             "ulimit -u; cat /sys/fs/cgroup/pids.max"),
-        ("write", EPERM) if args.contains("uid_map") || args.contains("gid_map") => (
-            "an id map may hold only ids that are ours: our own one, or subordinate ids through newuidmap",
+        ("write", EPERM) if args.contains("uid_map") || args.contains("gid_map") => ("an id map may hold only ids that are ours: our own one, or subordinate ids through newuidmap",
             "grep \"^$USER:\" /etc/subuid /etc/subgid"),
-        ("mount", EPERM) if args.contains("\"proc\"") || args.contains("\"sysfs\"") => (
-            "in a user namespace, proc and sysfs may be mounted only where the host's are fully visible",
+        ("mount", EPERM) if args.contains("\"proc\"") || args.contains("\"sysfs\"") => ("in a user namespace, proc and sysfs may be mounted only where the host's are fully visible",
             "findmnt -R /proc shows what is mounted over it; inside Docker: --security-opt systempaths=unconfined"),
-        ("mount", EPERM) => (
-            "mounts need CAP_SYS_ADMIN over the mount namespace, and locked flags (ro, nosuid, nodev) can't be taken away",
+        ("mount", EPERM) => ("mounts need CAP_SYS_ADMIN over the mount namespace, and locked flags (ro, nosuid, nodev) can't be taken away",
             "findmnt -o TARGET,OPTIONS shows the flags of the source"),
-        ("mount", EINVAL) if args.contains("\"overlay\"") => (
-            "overlay refused its directories: upperdir and workdir on two file systems, one of them on overlay, or too old a kernel (rootless: 5.11)",
+        ("mount", EINVAL) if args.contains("\"overlay\"") => ("overlay refused its directories: upperdir and workdir on two file systems, one of them on overlay, or too old a kernel (rootless: 5.11)",
             "dmesg | tail names the reason; MINIDOCKER_ROOT moves the store to another file system"),
-        ("mount", ENODEV) => (
-            "the kernel has no such file system",
+        ("mount", ENODEV) => ("the kernel has no such file system",
             "cat /proc/filesystems"),
-        ("pivot_root", EINVAL) => (
-            "the new root must be a mount, and neither it nor its parent may be shared (pivot_root(2))",
+        ("pivot_root", EINVAL) => ("the new root must be a mount, and neither it nor its parent may be shared (pivot_root(2))",
             "findmnt -o TARGET,PROPAGATION"),
-        ("execve", ENOENT) => (
-            "the program, or the interpreter that it names, is not in the root file system",
+        ("execve", ENOENT) => ("the program, or the interpreter that it names, is not in the root file system",
             "look for both inside the root file system: the program's name, and what its #! line or ELF header asks for"),
-        ("execve", EACCES) => (
-            "the file has no x bit, is a directory, or lies on a mount with noexec",
+        ("execve", EACCES) => ("the file has no x bit, is a directory, or lies on a mount with noexec",
             "ls -l inside the container; findmnt -o TARGET,OPTIONS"),
-        ("execve", ENOEXEC) => (
-            "the file is neither ELF for this machine nor a script that begins with #!",
+        ("execve", ENOEXEC) => ("the file is neither ELF for this machine nor a script that begins with #!",
             "file(1) tells what it is"),
-        ("mkdir", EAGAIN) => (
-            "cgroup.max.descendants is reached",
+        ("mkdir", EAGAIN) => ("cgroup.max.descendants is reached",
             "cat /sys/fs/cgroup/cgroup.max.descendants"),
-        ("rmdir", EBUSY) => (
-            "the cgroup still has processes or children",
+        ("rmdir", EBUSY) => ("the cgroup still has processes or children",
             "cat its cgroup.procs"),
-        ("setgroups", EPERM) => (
-            "/proc/self/setgroups says deny: a user namespace with one id can't change its groups",
+        ("setgroups", EPERM) => ("/proc/self/setgroups says deny: a user namespace with one id can't change its groups",
             "give this user subordinate ids in /etc/subuid and /etc/subgid"),
-        ("setresuid" | "setresgid" | "fchownat", EINVAL) => (
-            "the id has no place in the container's id map",
+        ("setresuid" | "setresgid" | "fchownat", EINVAL) => ("the id has no place in the container's id map",
             "cat /proc/self/uid_map; more ids need lines in /etc/subuid and /etc/subgid"),
         _ => return None,
     };

@@ -47,7 +47,7 @@ pub use cred::{
     CapSets, cap_ambient_clear, cap_ambient_raise, cap_bounding_drop, capget, capset, set_keepcaps,
     set_no_new_privs, setgroups, setresgid, setresuid, setrlimit,
 };
-pub use error::SysError;
+pub use error::{Result, SysError};
 pub use event::{Event, Role, context, set_role, set_sink, sink_is_set};
 pub use fd::{close_all_but, inherited, keep_across_exec};
 pub use files::{chdir, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_fd, write_file};

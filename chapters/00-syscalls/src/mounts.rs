@@ -6,8 +6,8 @@ use std::path::Path;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
 
 use crate::call::call;
-use crate::shown::{Plain, Shown};
-use crate::{MntFlags, MsFlags, SysError};
+use crate::shown::{By, Plain, Shown};
+use crate::{MntFlags, MsFlags, Result};
 
 /// Mounts, binds, remounts or changes propagation, as `mountflags` says. Source: mount(2).
 ///
@@ -20,21 +20,17 @@ pub fn mount(
     fstype: Option<&str>,
     mountflags: MsFlags,
     data: Option<&str>,
-) -> Result<(), SysError> {
-    call("mount", &[&source, &Target(target), &fstype, &mountflags, &data], || {
+) -> Result {
+    call("mount", &[&source, &By(|| and_where_it_leads(target)), &fstype, &mountflags, &data], || {
         nix::mount::mount(source, target, fstype, mountflags, data)
     })
 }
 
 /// `"/proc/self/fd/7" </merged/proc>`: the path that was passed and where it leads.
-struct Target<'a>(&'a Path);
-
-impl Shown for Target<'_> {
-    fn shown(&self) -> String {
-        match self.0.strip_prefix("/proc/self/fd").is_ok().then(|| std::fs::read_link(self.0)) {
-            Some(Ok(to)) => format!("{} <{}>", self.0.shown(), to.display()),
-            _ => self.0.shown(),
-        }
+fn and_where_it_leads(target: &Path) -> String {
+    match std::fs::read_link(target) {
+        Ok(to) if target.starts_with("/proc/self/fd") => format!("{} <{}>", target.shown(), to.display()),
+        _ => target.shown(),
     }
 }
 
@@ -42,7 +38,7 @@ impl Shown for Target<'_> {
 ///
 /// # Errors
 /// `EBUSY` while used (not with MNT_DETACH), `EINVAL` for no mount, or one locked by a user namespace.
-pub fn umount2(target: &Path, how: MntFlags) -> Result<(), SysError> {
+pub fn umount2(target: &Path, how: MntFlags) -> Result {
     call("umount2", &[&target, &how], || nix::mount::umount2(target, how))
 }
 
@@ -51,7 +47,7 @@ pub fn umount2(target: &Path, how: MntFlags) -> Result<(), SysError> {
 /// # Errors
 /// `EINVAL`: `new_root` is no mount, or one of the mounts is shared. `EBUSY`: one of them is
 /// the current root. `EPERM` without CAP_SYS_ADMIN.
-pub fn pivot_root(new_root: &Path, put_old: &Path) -> Result<(), SysError> {
+pub fn pivot_root(new_root: &Path, put_old: &Path) -> Result {
     call("pivot_root", &[&new_root, &put_old], || nix::unistd::pivot_root(new_root, put_old))
 }
 
@@ -59,7 +55,7 @@ pub fn pivot_root(new_root: &Path, put_old: &Path) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`, `EINVAL`, `ENOTDIR` (a directory on a file or the reverse), `ENOSYS`.
-pub fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), SysError> {
+pub fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result {
     let how = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     call("move_mount", &[&from, &"", &to, &"", &how], || {
         rustix::mount::move_mount(from.as_fd(), "", to.as_fd(), "", how)
@@ -70,10 +66,9 @@ pub fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), SysErr
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_ADMIN, `ENODEV`: no such file system, `ENOSYS` on older kernels.
-pub fn fsopen(fstype: &str) -> Result<OwnedFd, SysError> {
-    call("fsopen", &[&fstype, &Plain("FSOPEN_CLOEXEC")], || {
-        rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)
-    })
+pub fn fsopen(fstype: &str) -> Result<OwnedFd> {
+    let how = FsOpenFlags::FSOPEN_CLOEXEC;
+    call("fsopen", &[&fstype, &how], || rustix::mount::fsopen(fstype, how))
 }
 
 /// Adds one option, `key=value` or (without a value) `key`, to what [`fsopen`] opened.
@@ -81,7 +76,7 @@ pub fn fsopen(fstype: &str) -> Result<OwnedFd, SysError> {
 ///
 /// # Errors
 /// `EINVAL`: the file system doesn't know the key, or not this value; or the value is too long.
-pub fn fsconfig_set(fs: BorrowedFd<'_>, key: &str, value: Option<&Path>) -> Result<(), SysError> {
+pub fn fsconfig_set(fs: BorrowedFd<'_>, key: &str, value: Option<&Path>) -> Result {
     let command = if value.is_some() { "FSCONFIG_SET_STRING" } else { "FSCONFIG_SET_FLAG" };
     call("fsconfig", &[&fs, &Plain(command), &key, &value, &0], || match value {
         Some(value) => rustix::mount::fsconfig_set_string(fs, key, value),
@@ -93,7 +88,7 @@ pub fn fsconfig_set(fs: BorrowedFd<'_>, key: &str, value: Option<&Path>) -> Resu
 ///
 /// # Errors
 /// What the file system answers, as from mount(2).
-pub fn fsconfig_create(fs: BorrowedFd<'_>) -> Result<(), SysError> {
+pub fn fsconfig_create(fs: BorrowedFd<'_>) -> Result {
     let command = Plain("FSCONFIG_CMD_CREATE, NULL, NULL, 0");
     call("fsconfig", &[&fs, &command], || rustix::mount::fsconfig_create(fs))
 }
@@ -103,8 +98,7 @@ pub fn fsconfig_create(fs: BorrowedFd<'_>) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`, `EBUSY` (no [`fsconfig_create`] before).
-pub fn fsmount(fs: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
-    call("fsmount", &[&fs, &Plain("FSMOUNT_CLOEXEC, 0")], || {
-        rustix::mount::fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-    })
+pub fn fsmount(fs: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let how = FsMountFlags::FSMOUNT_CLOEXEC;
+    call("fsmount", &[&fs, &how, &0], || rustix::mount::fsmount(fs, how, MountAttrFlags::empty()))
 }

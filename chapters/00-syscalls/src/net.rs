@@ -5,41 +5,19 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::call::call;
-use crate::shown::{Plain, Shown};
-use crate::{Errno, SysError};
+use crate::shown::{By, Plain, Shown};
+use crate::{Errno, Result, SysError};
 
 /// Brings a network interface of this network namespace up. Source: netdevice(7), SIOCSIFFLAGS.
 ///
 /// # Errors
 /// `ENODEV`: no such interface. `EPERM` without CAP_NET_ADMIN in the owner of the network namespace.
 /// `EINVAL`: the name is longer than 15 bytes.
-pub fn set_interface_up(name: &str) -> Result<(), SysError> {
+pub fn set_interface_up(name: &str) -> Result {
     // Any socket does: it names the network namespace.
     let socket = call("socket", &[&Plain("AF_INET, SOCK_DGRAM|SOCK_CLOEXEC, 0")], || {
         rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
     })?;
-    let (mut request, name) = (request(name)?, name.shown());
-    let shown = format_args!("SIOCGIFFLAGS, {{ifr_name={name}}}");
-    ioctl(socket.as_fd(), libc::SIOCGIFFLAGS, &mut request, &Plain(shown))?;
-    // SAFETY: the call above filled this field of the union; any bits are valid there.
-    unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
-    let shown = format_args!("SIOCSIFFLAGS, {{ifr_name={name}, ifr_flags=…|IFF_UP}}");
-    ioctl(socket.as_fd(), libc::SIOCSIFFLAGS, &mut request, &Plain(shown))
-}
-
-fn ioctl(
-    socket: BorrowedFd<'_>,
-    what: libc::Ioctl,
-    request: &mut libc::ifreq,
-    shown: &dyn Shown,
-) -> Result<(), SysError> {
-    call("ioctl", &[&socket, shown], || {
-        // SAFETY: both requests read and write one ifreq, which outlives the call.
-        Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw mut *request) }).map(drop)
-    })
-}
-
-fn request(name: &str) -> Result<libc::ifreq, SysError> {
     // SAFETY: ifreq is a C struct of bytes and integers, for all of which zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     if name.is_empty() || name.len() >= request.ifr_name.len() {
@@ -48,7 +26,20 @@ fn request(name: &str) -> Result<libc::ifreq, SysError> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
-    Ok(request)
+    let name = name.shown();
+    let shown = By(|| format!("SIOCGIFFLAGS, {{ifr_name={name}}}"));
+    ioctl(socket.as_fd(), libc::SIOCGIFFLAGS, &mut request, &shown)?;
+    // SAFETY: the call above filled this field of the union; any bits are valid there.
+    unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
+    let shown = By(|| format!("SIOCSIFFLAGS, {{ifr_name={name}, ifr_flags=…|IFF_UP}}"));
+    ioctl(socket.as_fd(), libc::SIOCSIFFLAGS, &mut request, &shown)
+}
+
+fn ioctl(socket: BorrowedFd<'_>, what: libc::Ioctl, request: &mut libc::ifreq, shown: &dyn Shown) -> Result {
+    call("ioctl", &[&socket, shown], || {
+        // SAFETY: both requests read and write one ifreq, which outlives the call.
+        Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw mut *request) }).map(drop)
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sched;
 
 use crate::call::call;
-use crate::{CloneFlags, MsFlags, SysError, mount, write_file};
+use crate::{CloneFlags, MsFlags, Result, mount, write_file};
 
 /// Leaves the namespaces in `namespaces` for new ones.
 ///
@@ -14,7 +14,7 @@ use crate::{CloneFlags, MsFlags, SysError, mount, write_file};
 /// `EPERM` without CAP_SYS_ADMIN (alone, a user namespace needs none); `EINVAL` for a user
 /// namespace in a process with threads, or inside a chroot; `ENOSPC` (max_user_namespaces).
 /// Source: unshare(2).
-pub fn unshare(namespaces: CloneFlags) -> Result<(), SysError> {
+pub fn unshare(namespaces: CloneFlags) -> Result {
     call("unshare", &[&namespaces], || sched::unshare(for_nix(namespaces)))
 }
 
@@ -22,7 +22,7 @@ pub fn unshare(namespaces: CloneFlags) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`, `EINVAL` (the kind does not match; a user namespace that we are in already). Source: setns(2).
-pub fn setns(target: BorrowedFd<'_>, kinds: CloneFlags) -> Result<(), SysError> {
+pub fn setns(target: BorrowedFd<'_>, kinds: CloneFlags) -> Result {
     call("setns", &[&target, &kinds], || sched::setns(target, for_nix(kinds)))
 }
 
@@ -35,7 +35,7 @@ fn for_nix(flags: CloneFlags) -> sched::CloneFlags {
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_ADMIN in the namespace's owner, `EINVAL` when too long.
-pub fn sethostname(name: &str) -> Result<(), SysError> {
+pub fn sethostname(name: &str) -> Result {
     call("sethostname", &[&name, &name.len()], || nix::unistd::sethostname(name))
 }
 
@@ -45,7 +45,7 @@ pub fn sethostname(name: &str) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`, `ENOSPC` where user namespaces are forbidden or used up; `EINVAL` with threads.
-pub fn borrowed_room() -> Result<(), SysError> {
+pub fn borrowed_room() -> Result {
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
     // user_namespaces(7): without privilege over the parent, groups must be fixed before gid_map.

@@ -7,12 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
-use nix::sys::wait::{WaitPidFlag, WaitStatus};
-use rustix::process::PidfdFlags;
+use rustix::process::{PidfdFlags, WaitOptions};
 
-use crate::call::call;
-use crate::shown::{Plain, Shown, list};
-use crate::{Errno, Pid, SysError, event};
+use crate::call::{call, errno};
+use crate::shown::{By, Plain, Shown, list};
+use crate::{Errno, Pid, Result, SysError, event};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +40,14 @@ impl ExitStatus {
 /// `ENOENT` is also the answer when the file is there but its interpreter is not.
 #[must_use]
 pub fn execve(path: &CStr, argv: &[CString], env: &[CString]) -> SysError {
-    let count = format!("/* {} vars */", env.len());
-    let args: [&dyn Shown; 3] = [&path, &argv, &Plain(count)];
+    let env_shown = By(|| format!("/* {} vars */", env.len()));
+    let args: [&dyn Shown; 3] = [&path, &argv, &env_shown];
     // The event must be told before the call: after it there is nobody left to tell it.
     if event::sink_is_set() {
         event::emit(event::next_seq(), "execve", list(args.into_iter()), "0".to_owned());
     }
-    let made = call("execve", &args, || nix::unistd::execve(path, argv, env).map(|_| ()));
-    made.err().unwrap_or_else(|| SysError::new("execve", String::new(), Errno::EIO))
+    let Err(e) = call("execve", &args, || nix::unistd::execve(path, argv, env));
+    e
 }
 
 /// Ends this process at once: no destructors, no buffers. For a child between clone and exec.
@@ -57,44 +56,39 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-fn waited(status: WaitStatus) -> ExitStatus {
-    match status {
-        WaitStatus::Exited(_, code) => ExitStatus::Exited(code),
-        WaitStatus::Signaled(_, signal, _) => ExitStatus::Signaled(signal as i32),
-        _ => ExitStatus::Running,
-    }
-}
-
 /// Waits for the end of a child and reaps it.
 ///
 /// # Errors
 /// `ECHILD`: no such child.
-pub fn waitpid(pid: Pid) -> Result<ExitStatus, SysError> {
-    call("waitpid", &[&pid, &0], || {
-        loop {
-            match nix::sys::wait::waitpid(pid, None) {
-                Err(Errno::EINTR) => {}
-                other => return other.map(waited),
-            }
-        }
-    })
+pub fn waitpid(pid: Pid) -> Result<ExitStatus> {
+    let wait = || rustix::io::retry_on_intr(|| wait(pid, WaitOptions::empty()));
+    call("waitpid", &[&pid, &0], || wait().map(|(_, status)| status))
 }
 
 /// Reaps a child if it has ended; `Pid::from_raw(-1)` is any child. Says which one.
 ///
 /// # Errors
 /// `ECHILD`: no child at all.
-pub fn waitpid_nohang(pid: Pid) -> Result<(Option<Pid>, ExitStatus), SysError> {
-    let status = nix::sys::wait::waitpid(pid, Some(WaitPidFlag::WNOHANG))
-        .map_err(|e| SysError::new("waitpid", format!("{pid}, WNOHANG"), e))?;
-    Ok((status.pid(), waited(status)))
+pub fn waitpid_nohang(pid: Pid) -> Result<(Option<Pid>, ExitStatus)> {
+    wait(pid, WaitOptions::NOHANG).map_err(|e| SysError::new("waitpid", format!("{pid}, WNOHANG"), errno(e)))
+}
+
+/// nix's waitpid knows no real-time signals: it answers EINVAL for a child that one of them killed.
+fn wait(pid: Pid, how: WaitOptions) -> rustix::io::Result<(Option<Pid>, ExitStatus)> {
+    let one = rustix::process::Pid::from_raw(pid.as_raw().max(0)); // none is any child
+    let Some((pid, status)) = rustix::process::waitpid(one, how)? else {
+        return Ok((None, ExitStatus::Running));
+    };
+    let killed = status.terminating_signal().map_or(ExitStatus::Running, ExitStatus::Signaled);
+    let status = status.exit_status().map_or(killed, ExitStatus::Exited);
+    Ok((Some(Pid::from_raw(pid.as_raw_pid())), status))
 }
 
 /// Sends a signal to a process by its number; `None` only asks whether it is there.
 ///
 /// # Errors
 /// `ESRCH`, `EPERM`.
-pub fn kill(pid: Pid, signal: Option<Signal>) -> Result<(), SysError> {
+pub fn kill(pid: Pid, signal: Option<Signal>) -> Result {
     call("kill", &[&pid, &Plain(signal.map_or("0", Signal::as_str))], || signal::kill(pid, signal))
 }
 
@@ -102,7 +96,7 @@ pub fn kill(pid: Pid, signal: Option<Signal>) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EINVAL`: SIGKILL and SIGSTOP can't be ignored.
-pub fn ignore_signal(signal: Signal) -> Result<(), SysError> {
+pub fn ignore_signal(signal: Signal) -> Result {
     call("sigaction", &[&Plain(signal), &Plain("{sa_handler=SIG_IGN}, NULL")], || {
         // SAFETY: SIG_IGN runs no code of ours, so nothing can be interrupted half-way.
         unsafe { signal::signal(signal, SigHandler::SigIgn) }.map(drop)
@@ -113,7 +107,7 @@ pub fn ignore_signal(signal: Signal) -> Result<(), SysError> {
 ///
 /// # Errors
 /// `ESRCH`, `ENOSYS`.
-pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, SysError> {
+pub fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
     call("pidfd_open", &[&pid, &0], || {
         let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(rustix::io::Errno::INVAL)?;
         rustix::process::pidfd_open(pid, PidfdFlags::empty())
@@ -125,9 +119,9 @@ pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, SysError> {
 ///
 /// # Errors
 /// `ESRCH`: it has ended. `EPERM`, `EINVAL`.
-pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), SysError> {
-    let name = Signal::try_from(number).map_or_else(|_| number.to_string(), |s| s.as_str().to_owned());
-    call("pidfd_send_signal", &[&pidfd, &Plain(name), &Plain("NULL"), &0], || {
+pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, number: i32) -> Result {
+    let name = By(|| Signal::try_from(number).map_or(number.to_string(), |s| s.to_string()));
+    call("pidfd_send_signal", &[&pidfd, &name, &Plain("NULL"), &0], || {
         let info = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: integers and a null siginfo, which pidfd_send_signal(2) allows.
         let rc = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, info, 0u32) };
@@ -141,7 +135,7 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), SysEr
 ///
 /// # Errors
 /// None in practice.
-pub fn pdeathsig() -> Result<(), SysError> {
+pub fn pdeathsig() -> Result {
     call("prctl", &[&Plain("PR_SET_PDEATHSIG, SIGKILL")], || prctl::set_pdeathsig(Signal::SIGKILL))
 }
 
@@ -149,7 +143,7 @@ pub fn pdeathsig() -> Result<(), SysError> {
 ///
 /// # Errors
 /// None in practice.
-pub fn set_child_subreaper() -> Result<(), SysError> {
+pub fn set_child_subreaper() -> Result {
     call("prctl", &[&Plain("PR_SET_CHILD_SUBREAPER, 1")], || prctl::set_child_subreaper(true))
 }
 
@@ -157,7 +151,7 @@ pub fn set_child_subreaper() -> Result<(), SysError> {
 ///
 /// # Errors
 /// `EPERM`: we lead a process group already.
-pub fn setsid() -> Result<Pid, SysError> {
+pub fn setsid() -> Result<Pid> {
     call("setsid", &[], nix::unistd::setsid)
 }
 
@@ -171,7 +165,7 @@ pub fn umask(mask: u32) {
 ///
 /// # Errors
 /// None in practice.
-pub fn default_signals() -> Result<(), SysError> {
+pub fn default_signals() -> Result {
     call("rt_sigprocmask", &[&Plain("SIG_SETMASK, [], NULL")], || {
         for each in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
             // SAFETY: SIG_DFL installs no handler of ours, so nothing can run at a bad moment.
@@ -186,7 +180,7 @@ pub fn default_signals() -> Result<(), SysError> {
 ///
 /// # Errors
 /// `ENOENT`, `EACCES`, `EAGAIN`. Source: execve(2), in a child.
-pub fn start_helper(program: &Path, args: &[String]) -> Result<Child, SysError> {
+pub fn start_helper(program: &Path, args: &[String]) -> Result<Child> {
     let argv = [&[program.display().to_string()], args].concat();
     call("execve", &[&program, &argv.as_slice()], || {
         Command::new(program)

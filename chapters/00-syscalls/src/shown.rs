@@ -1,5 +1,6 @@
 //! Arguments and results, as strace(1) prints them.
 
+use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::fmt::Display;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -15,8 +16,11 @@ pub(crate) trait Shown {
     fn shown(&self) -> String;
 }
 
-/// The name of a constant, or what the wrapper formats by itself: printed as it is.
+/// A number, or the name of a constant: printed as it is.
 pub(crate) struct Plain<T>(pub(crate) T);
+
+/// What the wrapper formats by itself, when it is asked for.
+pub(crate) struct By<F>(pub(crate) F);
 
 macro_rules! shown {
     ($($type:ty $(where [$($generics:tt)*])?: |$value:ident| $text:expr;)*) => {
@@ -30,6 +34,7 @@ macro_rules! shown {
 }
 shown! {
     (): |_nothing| "0".to_owned();
+    Infallible: |never| match *never {};
     i32: |n| n.to_string();
     i64: |n| n.to_string();
     usize: |n| n.to_string();
@@ -46,11 +51,15 @@ shown! {
     CloneFlags: |set| names(set);
     MntFlags: |set| names(set);
     MsFlags: |set| names(set);
+    rustix::fs::Mode: |mode| format!("{:#o}", mode.bits());
     rustix::fs::OFlags: |set| names(set);
+    rustix::mount::FsMountFlags: |set| names(set);
+    rustix::mount::FsOpenFlags: |set| names(set);
     rustix::mount::MoveMountFlags: |set| names(set);
     std::process::Child: |child| format!("0 (pid {})", child.id());
     ExitStatus: |status| format!("{status:?}");
     Plain<T> where [T: Display]: |text| text.0.to_string();
+    By<F> where [F: Fn() -> String]: |by| (by.0)();
     &T where [T: Shown + ?Sized]: |to| (**to).shown();
     Option<T> where [T: Shown]: |maybe| maybe.as_ref().map_or_else(|| "NULL".to_owned(), T::shown);
     [T] where [T: Shown]: |all| format!("[{}]", list(all.iter().map(|each| each as &dyn Shown)));

@@ -34,6 +34,8 @@ fn the_exit_code_is_the_programs() {
     assert_eq!(code(&["true"]), Some(0));
     assert_eq!(code(&["sh", "-c", "exit 7"]), Some(7));
     assert_eq!(code(&["sh", "-c", "kill -KILL $$"]), Some(128 + 9));
+    // A real-time signal, which has no name in nix's Signal.
+    assert_eq!(code(&["sh", "-c", "kill -40 $$"]), Some(128 + 40));
 }
 
 #[test]
