@@ -61,7 +61,9 @@ fn lowers(layers: &Path, diff_ids: &[Digest]) -> Vec<PathBuf> {
 pub(super) fn config(layout: &Layout, id: &str) -> Result<ImageConfig, ImageError> {
     let damaged = |why: String| ImageError::Damaged { name: id.to_owned(), why };
     let digest: Digest = id.parse().map_err(|e: images::DigestError| damaged(e.to_string()))?;
-    serde_json::from_reader(layout.blob(&digest)?).map_err(|e| damaged(e.to_string()))
+    // from_reader would make one read(2) a byte.
+    let text = std::io::read_to_string(layout.blob(&digest)?).map_err(|e| damaged(e.to_string()))?;
+    serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))
 }
 
 fn manifest(layout: &Layout, descriptor: &Descriptor, name: &str) -> Result<Manifest, ImageError> {

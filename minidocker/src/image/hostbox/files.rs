@@ -34,8 +34,12 @@ const DIRS: [(&str, u32); 15] = [
     ("/var/tmp", 0o1777),
 ];
 
-/// passwd(5), group(5), nsswitch.conf(5): the users of this image, never those of the host.
-const FILES: [(&str, &str); 3] = [
+/// passwd(5), group(5), nsswitch.conf(5): the users of this image, never those of the host. The
+/// empty ones are mount points: each container's own file is bound over them.
+const FILES: [(&str, &str); 6] = [
+    ("hostname", ""),
+    ("hosts", ""),
+    ("resolv.conf", ""),
     (
         "passwd",
         "root:x:0:0:root:/root:/bin/sh\n\
