@@ -47,7 +47,7 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
             "cat its cgroup.procs"),
         ("setgroups", EPERM) => ("/proc/self/setgroups says deny: a user namespace with one id can't change its groups",
             "give this user subordinate ids in /etc/subuid and /etc/subgid"),
-        ("setresuid" | "setresgid" | "fchownat", EINVAL) => ("the id has no place in the container's id map",
+        ("setresuid" | "setresgid", EINVAL) => ("the id has no place in the container's id map",
             "cat /proc/self/uid_map; more ids need lines in /etc/subuid and /etc/subgid"),
         _ => return None,
     };
