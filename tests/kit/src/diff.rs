@@ -43,7 +43,7 @@ fn line(top: &Path, path: &Path) -> String {
     let m = path.symlink_metadata().unwrap();
     let name = path.strip_prefix(top).unwrap().display();
     // A hard link made elsewhere changes the ctime of a shared file.
-    let shared = m.is_file() && m.nlink() > 1;
+    let shared = !m.is_dir() && m.nlink() > 1;
     let ctime = if shared { (0, 0) } else { (m.ctime(), m.ctime_nsec()) };
     let changed = format!("{}.{} {}.{}", m.mtime(), m.mtime_nsec(), ctime.0, ctime.1);
     format!("{name} {:o} {}:{} {} {changed}", m.mode(), m.uid(), m.gid(), m.len())

@@ -71,7 +71,11 @@ impl HostSnapshot {
     #[must_use]
     pub fn take() -> Self {
         let rooms = crate::place::base().join("t").display().to_string();
-        let (mine, others) = (format!("{rooms}/{}-", std::process::id()), ids_of_others());
+        let mine = format!("{rooms}/{}-", std::process::id());
+        let mut others = ids_of_others();
+        let cgroups = all_cgroups();
+        // Once more: one that began in between.
+        others.extend(ids_of_others());
         let foreign = |line: &String| {
             let elsewhere = line.contains(&rooms) && !line.contains(&mine);
             elsewhere || others.iter().any(|id| line.contains(id.as_str()))
@@ -79,7 +83,7 @@ impl HostSnapshot {
         let mounts = mountinfo().into_iter().map(|l| format!("mount {l}"));
         let names = crate::place::entries(Path::new("/sys/class/net"));
         let interfaces = names.iter().map(|n| format!("interface {}", n.display()));
-        let cgroups = all_cgroups().into_iter().map(|c| format!("cgroup {}", c.display()));
+        let cgroups = cgroups.into_iter().map(|c| format!("cgroup {}", c.display()));
         let processes = marked(std::slice::from_ref(&mine)).into_iter().map(|p| format!("process {p}"));
         let lines = mounts.chain(interfaces).chain(cgroups).filter(|l| !foreign(l));
         Self(lines.chain(processes).collect())
@@ -108,7 +112,9 @@ fn ids_of_others() -> Vec<String> {
     let name = |p: &PathBuf| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let others = rooms.iter().filter(|r| !name(r).starts_with(&mine));
     let containers = others.flat_map(|r| crate::place::entries(&r.join("root/containers")));
-    containers.map(|c| name(&c)).filter(|n| is_id(n)).collect()
+    // What is being made or removed is called .new-<id> and .gone-<id>.
+    let ids = containers.map(|c| name(&c).rsplit('-').next().unwrap_or_default().to_owned());
+    ids.filter(|n| is_id(n)).collect()
 }
 
 fn mountinfo() -> Vec<String> {
