@@ -30,15 +30,15 @@ pub fn recover_all(store: &Store) -> Vec<ContainerError> {
 /// # Errors
 /// A resource that can't be released, a damaged record.
 pub fn recover(store: &Store, container: &Container) -> Result<(), ContainerError> {
-    let state = match container.state() {
+    match clear_dead(store, container) {
         // Removed by somebody else while we looked.
-        Err(StoreError::Io { source, .. })
-            if source.kind() == std::io::ErrorKind::NotFound && !container.dir.exists() =>
-        {
-            return Ok(());
-        }
-        other => other?,
-    };
+        Err(_) if !container.dir.exists() => Ok(()),
+        other => other,
+    }
+}
+
+fn clear_dead(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    let state = container.state()?;
     let doomed = || container.request().is_ok_and(|r| r.host_config.auto_remove);
     let at_rest = state.status != Status::Running && state.resources.is_empty();
     if (at_rest && !doomed()) || container.is_alive()? {
