@@ -22,6 +22,7 @@ mod rootfs;
 mod stdio;
 mod supervisor;
 mod terminal;
+mod worlds;
 
 use kit::{Minidocker, Output, Running};
 

@@ -238,11 +238,16 @@ fn mount_of(mount: &oci_spec::runtime::Mount) -> Result<Mount, PlanError> {
     Ok(Mount {
         source: mount.source().clone(),
         destination: mount.destination().clone(),
-        fstype: mount.typ().clone().filter(|t| t != "bind"),
+        fstype: mount.typ().as_deref().filter(|typ| *typ != "bind").map(|typ| kernels_name(typ).to_owned()),
         flags,
         data: (!data.is_empty()).then(|| data.join(",")),
         propagation,
     })
+}
+
+/// OCI calls both worlds `cgroup`; to the kernel that is v1. A spec of ours has it on pure v2 alone.
+fn kernels_name(typ: &str) -> &str {
+    if typ == "cgroup" { "cgroup2" } else { typ }
 }
 
 enum OptionKind {

@@ -17,14 +17,10 @@ const NODES: [(&str, i64, i64); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// What an account that isn't root holds: the bounding set alone, as after execve(2).
-pub(super) fn capabilities(user: &ContainerUser, facts: &Facts) -> LinuxCapabilities {
+/// Where no device list can be set, the runtime takes CAP_MKNOD away: it knows, for it tried.
+pub(super) fn capabilities(user: &ContainerUser) -> LinuxCapabilities {
     let short = |name: &String| name.strip_prefix("CAP_")?.parse().ok();
-    let mut set: HashSet<Capability> = DOCKER_DEFAULT.names().iter().filter_map(short).collect();
-    // Without a device list a node is all that keeps the host's disks apart. In a user namespace
-    // mknod(2) of a device gives EPERM anyway.
-    if !facts.rootless && !facts.can_list_devices {
-        set.remove(&Capability::Mknod);
-    }
+    let set: HashSet<Capability> = DOCKER_DEFAULT.names().iter().filter_map(short).collect();
     let held = if user.uid == 0 { set.clone() } else { HashSet::new() };
     let mut all = LinuxCapabilities::default();
     all.set_bounding(Some(set))

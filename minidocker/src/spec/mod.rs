@@ -73,7 +73,7 @@ pub struct Facts {
     pub cgroup_path: Option<PathBuf>,
     /// What to mount at `/sys/fs/cgroup`.
     pub cgroup_view: CgroupView,
-    /// A device list can be set. Where root can't, CAP_MKNOD is dropped.
+    /// A device list can be set, as far as the hierarchies tell; the runtime tries.
     pub can_list_devices: bool,
     /// Text of the image's `/etc/passwd`.
     pub passwd: Option<String>,
@@ -136,7 +136,7 @@ pub fn build(image: &ImageDefaults, request: &Request, facts: &Facts) -> Result<
         .set_env(Some(command::env(&config, &hostname, &user.home)))
         .set_cwd(command::cwd(&config)?)
         .set_user(user.oci())
-        .set_capabilities(Some(linux::capabilities(&user, facts)))
+        .set_capabilities(Some(linux::capabilities(&user)))
         .set_no_new_privileges(Some(false))
         .set_rlimits(None);
 

@@ -1,0 +1,42 @@
+//! Hosts that this machine is not, as far as a mount namespace can play them.
+
+use kit::Who;
+
+/// `sh -c` text that runs `"$@"` where cgroup2 alone is mounted, as on most hosts of today.
+const PURE_V2: &str = "exec unshare -m sh -c 'mount --make-rprivate / && umount -R /sys/fs/cgroup && \
+    mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"' sh \"$@\"";
+
+/// The same with nothing at all at /sys/fs/cgroup.
+const NO_CGROUPS: &str =
+    "exec unshare -m sh -c 'mount --make-rprivate / && umount -R /sys/fs/cgroup && exec \"$@\"' sh \"$@\"";
+
+#[test]
+fn on_pure_v2_a_container_sees_its_own_cgroup() {
+    let md = kit::ours!(Who::Me);
+    kit::require!(rustix::process::geteuid().is_root(), "not-root", "mounts over /sys/fs/cgroup");
+    let look = "grep -c ' - cgroup2 ' /proc/self/mountinfo; cat /sys/fs/cgroup/cgroup.procs | wc -l; \
+                touch /sys/fs/cgroup/x 2>/dev/null || echo read-only; grep ^0: /proc/self/cgroup";
+    let out = md.call(["run", "--rm", "hostbox", "sh", "-c", look]).through(PURE_V2).run().ok();
+    let lines = out.lines();
+    assert_eq!([&lines[0], &lines[2], &lines[3]], ["1", "read-only", "0::/"], "{out:?}");
+    assert!(lines[1].parse::<u32>().unwrap() <= 3, "only its own processes: {out:?}");
+    md.nothing_left();
+}
+
+#[test]
+fn without_a_device_list_mknod_is_not_given_and_inspect_says_so() {
+    let md = kit::ours!(Who::Me);
+    kit::require!(rustix::process::geteuid().is_root(), "not-root", "mounts over /sys/fs/cgroup");
+    for world in [PURE_V2, NO_CGROUPS] {
+        // CAP_MKNOD is number 27 (linux/capability.h).
+        let look = "grep CapBnd /proc/self/status; mknod /disk b 8 0 2>/dev/null || echo refused";
+        let out = md.call(["run", "--name", "plain", "hostbox", "sh", "-c", look]).through(world).run().ok();
+        out.stdout_has("00000000a00425fb").stdout_has("refused");
+        let notices = crate::inspect(&md, "plain")["Notices"].clone();
+        assert!(notices[0].as_str().unwrap().starts_with("CAP_MKNOD was dropped"), "{notices}");
+        md.line("rm plain").ok();
+    }
+    let out = crate::script(&md, "grep CapBnd /proc/self/status").ok();
+    out.stdout_has("00000000a80425fb");
+    md.nothing_left();
+}
