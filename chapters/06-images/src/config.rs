@@ -23,9 +23,6 @@ pub struct ImageConfig {
     pub author: Option<String>,
     /// GOARCH.
     pub architecture: String,
-    /// The variant of the CPU.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
     /// GOOS.
     pub os: String,
     /// How to run it.
@@ -36,7 +33,7 @@ pub struct ImageConfig {
     /// How each layer came about, the lowest first.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
-    /// Everything else (os.version, Docker's container_config, ...).
+    /// Everything else (variant, os.version, Docker's container_config, ...).
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -48,7 +45,6 @@ impl Default for ImageConfig {
             created: None,
             author: None,
             architecture: architecture().to_owned(),
-            variant: None,
             os: "linux".to_owned(),
             config: RunConfig::default(),
             rootfs: RootFs::default(),
@@ -65,9 +61,6 @@ pub struct RunConfig {
     /// `user`, `uid`, `user:group`, `uid:gid`, ...
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// Ports that it listens on: `80/tcp`. The values are empty objects.
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
-    pub exposed_ports: BTreeMap<String, serde_json::Value>,
     /// `NAME=value`.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
@@ -89,34 +82,7 @@ pub struct RunConfig {
     /// `SIGTERM`, `15`, ...: what `stop` sends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
-    /// Seconds between that signal and SIGKILL (Docker).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_timeout: Option<u64>,
-    /// The command is one string, for Windows (Docker; reserved by config.md).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub args_escaped: Option<bool>,
-    /// How to ask a container whether it is well (Docker; reserved by config.md).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Healthcheck>,
-    /// Instructions for the build of a child image (Docker; reserved by config.md).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_build: Option<Vec<String>>,
-    /// What runs the shell form of instructions (Docker; reserved by config.md).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shell: Option<Vec<String>>,
-    /// Everything else (Hostname, Image, ... of older Dockers).
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// Docker's HEALTHCHECK. Times are nanoseconds; 0 means Docker's default.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct Healthcheck {
-    /// `["CMD", args...]`, `["CMD-SHELL", command]` or `["NONE"]`.
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
-    pub test: Vec<String>,
-    /// Everything else (Interval, Timeout, StartPeriod, StartInterval, Retries).
+    /// Everything else (ExposedPorts, Healthcheck, OnBuild, ..., Image of older Dockers).
     #[serde(flatten)]
     pub extra: Extra,
 }

@@ -37,13 +37,7 @@ impl Digest {
     /// The 64 digits, without the algorithm: the file name of a blob (image-layout.md, "Blobs").
     #[must_use]
     pub fn hex(&self) -> String {
-        let mut hex = String::with_capacity(64);
-        for byte in self.0 {
-            for digit in [byte >> 4, byte & 15] {
-                hex.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-        }
-        hex
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The first 12 digits, as `docker images` shows an id.

@@ -1,18 +1,71 @@
-//! What can be wrong with a layer, and with a directory that is to become one.
+//! What can be wrong with an image, a layer, or a directory that is to become one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Digest;
 
-/// A layer that was not unpacked. Names are those in the tar, as they stand there.
+/// Why something was not stored, unpacked or packed. Names of entries are those in the tar, as they
+/// stand there.
 #[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
+pub enum Error {
+    /// A file of the layout, of the store of layers, or of a tree that is packed.
+    #[error("{what} {}", path.display())]
+    Io {
+        /// `read`, `write`, ...
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A document is not of its kind.
+    #[error("parse {}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// `oci-layout` names a version that is not known here.
+    #[error("{} is of image layout version {version:?}, known is 1.0.0", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        version: String,
+    },
+    /// The bytes of a blob are not those of its descriptor.
+    #[error("blob {expected} is damaged: it holds {size} bytes of digest {found}")]
+    Damaged {
+        /// The digest in the descriptor.
+        expected: Digest,
+        /// The digest of the bytes.
+        found: Digest,
+        /// Their number.
+        size: u64,
+    },
+    /// A document or a layer has more bytes than it may have.
+    #[error("{what} holds more than {limit} bytes")]
+    TooBig {
+        /// Which one.
+        what: String,
+        /// How many were allowed.
+        limit: u64,
+    },
+    /// The tar is another one than the image configuration names.
+    #[error("the layer's diff id is {found}, the image names {expected}")]
+    DiffId {
+        /// What the image configuration says.
+        expected: Digest,
+        /// What the bytes say.
+        found: Digest,
+    },
     /// The stream ends early, is not a tar, or its compression is broken.
-    #[error("read the layer{}", at(.name))]
+    #[error("read the layer at {name:?}")]
     Read {
-        /// The entry that was being read, if any.
-        name: Option<String>,
+        /// The last entry that was found, empty at the beginning.
+        name: String,
         /// Why.
         source: io::Error,
     },
@@ -47,54 +100,21 @@ pub enum UnpackError {
         /// The group in the tar.
         gid: u32,
     },
-    /// More bytes than the caller allowed.
-    #[error("the layer holds more than {limit} bytes")]
-    TooBig {
-        /// How many were allowed.
-        limit: u64,
-    },
-    /// The tar is another one than the image configuration names.
-    #[error("the layer's diff id is {found}, the image names {expected}")]
-    DiffId {
-        /// What the image configuration says.
-        expected: Digest,
-        /// What the bytes say.
-        found: Digest,
-    },
-    /// The store of layers could not be changed.
-    #[error("{what} {}", path.display())]
-    Store {
-        /// `make`, `rename`, ...
-        what: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-fn at(name: &Option<String>) -> String {
-    name.as_ref().map_or(String::new(), |n| format!(" at {n:?}"))
-}
-
-/// A directory that was not packed.
-#[derive(Debug, thiserror::Error)]
-pub enum PackError {
-    /// A file could not be read.
-    #[error("read {}", path.display())]
-    Read {
-        /// The file, below the directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file became shorter while it was read.
+    /// A file became shorter while it was packed.
     #[error("{} changed while it was packed", path.display())]
     Changed {
-        /// The file, below the directory.
+        /// The file.
         path: PathBuf,
     },
     /// The tar could not be written.
     #[error("write the layer")]
     Write(#[source] io::Error),
+}
+
+pub(crate) fn io_error<E: Into<io::Error>>(
+    what: &'static str,
+    path: &Path,
+) -> impl FnOnce(E) -> Error + use<E> {
+    let path = path.to_owned();
+    move |e| Error::Io { what, path, source: e.into() }
 }

@@ -9,16 +9,17 @@
 //! Unpacking doesn't wait for the disk: a layer can be made again from its blob. So one that isn't
 //! `synced` counts only until the next boot, which might have come by a power cut.
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::remove::remove_tree;
-use crate::{Digest, UnpackError, UnpackOptions, Unpacked, unpack_layer};
+use rustix::fs::CWD;
+use tempfile::TempDir;
+
+use crate::error::io_error;
+use crate::walk::remove_tree;
+use crate::{Digest, Error, UnpackOptions, unpack_layer};
 
 /// A fresh number at each boot (random(4)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -50,108 +51,90 @@ pub fn hides_all_below(lower: &Path) -> bool {
 /// Rootless, this runs inside the id map of the store. The caller holds the lock of the images.
 ///
 /// # Errors
-/// [`UnpackError::DiffId`]: it is another layer; those of [`unpack_layer`]; `Store`. Nothing is left.
+/// [`Error::DiffId`]: it is another layer; those of [`unpack_layer`]; `Io`. Nothing is left.
 pub fn unpack_into_store(
     layers: &Path,
     diff_id: &Digest,
     reader: impl Read,
     options: &UnpackOptions,
-) -> Result<PathBuf, UnpackError> {
-    if !is_unpacked(layers, diff_id) {
-        sweep(layers);
-        let tmp = temporary(layers)?;
-        let named = unpack_checked(&tmp, diff_id, reader, options)
-            .and_then(|_| give_name(layers, &tmp, &layers.join(diff_id.hex())));
-        if named.is_err() {
-            let _ = discard(&tmp);
+) -> Result<PathBuf, Error> {
+    if is_unpacked(layers, diff_id) {
+        return Ok(layer_dir(layers, diff_id));
+    }
+    sweep(layers);
+    let tmp = temporary(layers)?;
+    let done = fill(&tmp, diff_id, reader, options).and_then(|()| {
+        let place = layers.join(diff_id.hex());
+        // Whatever stands there is no usable layer.
+        if place.exists() {
+            let aside = temporary(layers)?;
+            fs::rename(&place, aside.path().join("old")).map_err(io_error("rename", &place))?;
+            discard(aside)?;
         }
-        named?;
+        fs::rename(tmp.path(), &place).map_err(io_error("rename", tmp.path()))
+    });
+    match done {
+        Ok(()) => drop(tmp.keep()),
+        Err(e) => {
+            let _ = discard(tmp);
+            return Err(e);
+        }
     }
     Ok(layer_dir(layers, diff_id))
 }
 
-fn unpack_checked(
-    tmp: &Path,
-    diff_id: &Digest,
-    reader: impl Read,
-    options: &UnpackOptions,
-) -> Result<Unpacked, UnpackError> {
-    let into = tmp.join("fs");
-    make_dir(&into, 0o755)?;
-    let unpacked = unpack_layer(reader, &into, options)?;
-    if unpacked.diff_id != *diff_id {
-        return Err(UnpackError::DiffId { expected: *diff_id, found: unpacked.diff_id });
+fn fill(tmp: &TempDir, diff_id: &Digest, reader: impl Read, options: &UnpackOptions) -> Result<(), Error> {
+    let (into, mark) = (tmp.path().join("fs"), tmp.path().join("boot-id"));
+    DirBuilder::new().mode(0o755).create(&into).map_err(io_error("make", &into))?;
+    let found = unpack_layer(reader, &into, options)?.diff_id;
+    if found != *diff_id {
+        return Err(Error::DiffId { expected: *diff_id, found });
     }
-    let mark = tmp.join("boot-id");
-    fs::copy(BOOT_ID, &mark).map_err(store_error("write", &mark))?;
-    Ok(unpacked)
-}
-
-/// Puts what was unpacked at its place. Whatever stands there is no usable layer.
-fn give_name(layers: &Path, tmp: &Path, place: &Path) -> Result<(), UnpackError> {
-    if place.exists() {
-        let aside = temporary(layers)?;
-        fs::rename(place, &aside).map_err(store_error("rename", place))?;
-        discard(&aside)?;
-    }
-    fs::rename(tmp, place).map_err(store_error("rename", tmp))
+    fs::copy(BOOT_ID, &mark).map(drop).map_err(io_error("write", &mark))
 }
 
 /// Waits until the layer is on the disk, and notes that it is. For a moment when nobody waits.
 ///
 /// # Errors
-/// `Store`.
-pub fn sync_layer(layers: &Path, diff_id: &Digest) -> Result<(), UnpackError> {
+/// `Io`.
+pub fn sync_layer(layers: &Path, diff_id: &Digest) -> Result<(), Error> {
     let dir = layers.join(diff_id.hex());
     let mark = dir.join("synced");
     if mark.exists() {
         return Ok(());
     }
-    let opened = File::open(&dir).map_err(store_error("open", &dir))?;
-    rustix::fs::syncfs(&opened).map_err(|e| store_error("sync", &dir)(e.into()))?;
-    let file = File::create(&mark).map_err(store_error("write", &mark))?;
-    file.sync_all().map_err(store_error("sync", &mark))
+    let opened = File::open(&dir).map_err(io_error("open", &dir))?;
+    rustix::fs::syncfs(&opened).map_err(io_error("sync", &dir))?;
+    File::create(&mark).and_then(|file| file.sync_all()).map_err(io_error("write", &mark))
 }
 
-/// An empty directory of our own. What a killed process of our number left there goes first.
-fn temporary(layers: &Path) -> Result<PathBuf, UnpackError> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let tmp = layers.join(format!(".tmp-{}-{number}", std::process::id()));
-    if tmp.exists() {
-        discard(&tmp)?;
-    }
+fn prefix() -> String {
+    format!(".tmp-{}-", std::process::id())
+}
+
+/// An empty directory of our own.
+fn temporary(layers: &Path) -> Result<TempDir, Error> {
+    let mut builder = tempfile::Builder::new();
     // Closed: else any user of the host could start an image's old set-uid programs (CVE-2021-41091).
-    make_dir(&tmp, 0o700)?;
-    Ok(tmp)
+    let builder = builder.permissions(Permissions::from_mode(0o700));
+    builder.prefix(&prefix()).tempdir_in(layers).map_err(io_error("make a directory in", layers))
 }
 
 /// Removes what processes that were killed have left: under the caller's lock, nobody else works here.
 fn sweep(layers: &Path) {
-    let ours = format!(".tmp-{}-", std::process::id());
     for entry in fs::read_dir(layers).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(".tmp-") && !name.starts_with(&ours) {
+        if name.starts_with(".tmp-") && !name.starts_with(&prefix()) {
             // What stays is tried again next time.
-            let _ = discard(&entry.path());
+            let _ = remove_tree(CWD, entry.path().as_os_str());
         }
     }
 }
 
-fn make_dir(path: &Path, mode: u32) -> Result<(), UnpackError> {
-    DirBuilder::new().mode(mode).create(path).map_err(store_error("make", path))
-}
-
-fn discard(path: &Path) -> Result<(), UnpackError> {
-    let (parent, name) =
-        (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or(OsStr::new(".")));
-    let dir = File::open(parent).map_err(store_error("open", parent))?;
-    remove_tree(dir.as_fd(), name).map_err(|e| store_error("remove", path)(e.into()))
-}
-
-fn store_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> UnpackError + use<> {
-    let path = path.to_owned();
-    move |source| UnpackError::Store { what, path, source }
+/// [`TempDir`] by itself gives up on a tree that is deep.
+fn discard(tmp: TempDir) -> Result<(), Error> {
+    let path = tmp.keep();
+    remove_tree(CWD, path.as_os_str()).map_err(io_error("remove", &path))
 }
 
 #[cfg(test)]

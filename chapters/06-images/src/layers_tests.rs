@@ -54,7 +54,7 @@ fn another_layer_than_the_image_names_is_refused_and_leaves_nothing() {
     let expected = Digest::of(b"another");
     let error = unpack_into_store(layers.path(), &expected, &bytes[..], &options()).unwrap_err();
     assert!(
-        matches!(error, UnpackError::DiffId { expected: e, found: f } if e == expected && f == found),
+        matches!(error, Error::DiffId { expected: e, found: f } if e == expected && f == found),
         "{error}"
     );
     assert_eq!(names(layers.path()), Vec::<String>::new());
@@ -66,7 +66,7 @@ fn a_cut_layer_leaves_nothing() {
     let layers = tempfile::tempdir().unwrap();
     let cut = &bytes[..bytes.len() / 2];
     let error = unpack_into_store(layers.path(), &diff_id, cut, &options()).unwrap_err();
-    assert!(matches!(error, UnpackError::Read { .. }), "{error}");
+    assert!(matches!(error, Error::Read { .. }), "{error}");
     assert_eq!(names(layers.path()), Vec::<String>::new());
 }
 

@@ -9,24 +9,29 @@
 //! skopeo and umoci read it in place. Blobs and index are synced: a name never points to a blob that
 //! a power cut took. Whoever changes the index holds the lock of the images, which is the caller's.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::HashSet;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::TempPath;
 
+use crate::error::io_error;
 use crate::spec::{annotation, media};
-use crate::{Descriptor, Digest, Hashing, Index, Reference};
+use crate::walk::proc_path;
+use crate::{Descriptor, Digest, Error, Hashing, Index, Reference};
 
 /// The most bytes that a manifest or a configuration may have: what registries allow
 /// (OCI distribution-spec, "Pushing Manifests": at least 4 MiB).
 const MOST_JSON: u64 = 4 << 20;
+
+/// How a file begins that has no name of its own yet.
+const TMP: &str = ".tmp-";
 
 /// One image layout directory.
 #[derive(Debug, Clone)]
@@ -34,82 +39,26 @@ pub struct Layout {
     dir: PathBuf,
 }
 
-/// What is wrong with a layout.
-#[derive(Debug, thiserror::Error)]
-pub enum LayoutError {
-    /// A file of the layout could not be read or written.
-    #[error("{what} {}", path.display())]
-    Io {
-        /// `read`, `write`, ...
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A document is not of its kind.
-    #[error("parse {}", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
-    /// `oci-layout` names a version that is not known here.
-    #[error("{} is of image layout version {version:?}, known is 1.0.0", path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        version: String,
-    },
-    /// The bytes of a blob are not those of its descriptor.
-    #[error("blob {expected} is damaged: it holds {size} bytes of digest {found}")]
-    Damaged {
-        /// The digest in the descriptor.
-        expected: Digest,
-        /// The digest of the bytes.
-        found: Digest,
-        /// Their number.
-        size: u64,
-    },
-    /// A document is larger than any registry takes.
-    #[error("blob {digest} has {size} bytes, more than a manifest or configuration may have")]
-    TooBig {
-        /// Which one.
-        digest: Digest,
-        /// Its size in bytes.
-        size: u64,
-    },
-}
-
 impl Layout {
     /// Opens the layout in `dir`, or makes an empty one there.
     ///
     /// # Errors
-    /// [`LayoutError::Version`]; `Json` where `oci-layout` is damaged; `Io`.
-    pub fn open_or_create(dir: &Path) -> Result<Self, LayoutError> {
+    /// [`Error::Version`]; `Json` where `oci-layout` is damaged; `Io`.
+    pub fn open_or_create(dir: &Path) -> Result<Self, Error> {
         let layout = Self { dir: dir.to_owned() };
         let path = dir.join("oci-layout");
-        match fs::read(&path) {
-            Ok(text) => layout.check_version(path, &text)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => layout.create()?,
-            Err(source) => return Err(LayoutError::Io { what: "read", path, source }),
+        if !path.exists() {
+            layout.create()?;
         }
-        Ok(layout)
-    }
-
-    fn check_version(&self, path: PathBuf, text: &[u8]) -> Result<(), LayoutError> {
-        let value: serde_json::Value = serde_json::from_slice(text)
-            .map_err(|source| LayoutError::Json { path: path.clone(), source })?;
-        match value["imageLayoutVersion"].as_str() {
-            Some("1.0.0") => Ok(()),
-            other => Err(LayoutError::Version { path, version: other.unwrap_or("none").to_owned() }),
+        let found: serde_json::Value = read_file(&path)?;
+        match found["imageLayoutVersion"].as_str() {
+            Some("1.0.0") => Ok(layout),
+            other => Err(Error::Version { path, version: other.unwrap_or("none").to_owned() }),
         }
     }
 
     /// `oci-layout` comes last: a directory that has it is whole.
-    fn create(&self) -> Result<(), LayoutError> {
+    fn create(&self) -> Result<(), Error> {
         let blobs = self.dir.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(io_error("make", &blobs))?;
         if !self.dir.join("index.json").exists() {
@@ -140,7 +89,7 @@ impl Layout {
     ///
     /// # Errors
     /// `Io` with ENOENT: it isn't there.
-    pub fn blob(&self, digest: &Digest) -> Result<File, LayoutError> {
+    pub fn blob(&self, digest: &Digest) -> Result<File, Error> {
         let path = self.blob_path(digest);
         File::open(&path).map_err(io_error("open", &path))
     }
@@ -149,7 +98,7 @@ impl Layout {
     ///
     /// # Errors
     /// `Io`: the reader's error, a full disk.
-    pub fn put_blob(&self, media_type: &str, mut reader: impl Read) -> Result<Descriptor, LayoutError> {
+    pub fn put_blob(&self, media_type: &str, mut reader: impl Read) -> Result<Descriptor, Error> {
         let (descriptor, _) = self.put_with(media_type, |writer| {
             io::copy(&mut reader, writer).map_err(io_error("write a blob in", &self.dir))
         })?;
@@ -160,32 +109,17 @@ impl Layout {
     ///
     /// # Errors
     /// Those of `write`; `Io`.
-    pub fn put_with<T, E: From<LayoutError>>(
+    pub fn put_with<T>(
         &self,
         media_type: &str,
-        write: impl FnOnce(&mut dyn Write) -> Result<T, E>,
-    ) -> Result<(Descriptor, T), E> {
-        let (tmp, file) =
-            self.anonymous().map_or_else(|| self.temporary(), |file| Ok((PathBuf::new(), file)))?;
+        write: impl FnOnce(&mut dyn Write) -> Result<T, Error>,
+    ) -> Result<(Descriptor, T), Error> {
+        let (file, tmp) = self.new_file()?;
         let mut hashing = Hashing::new(file);
-        let stored = write(&mut hashing).and_then(|value| {
-            let (digest, size, file) = hashing.finish();
-            let path = self.blob_path(&digest);
-            let named = file.sync_all().and_then(|()| give_name(&file, &tmp, &path));
-            named.map_err(io_error("write", &path))?;
-            Ok((Descriptor::new(media_type, digest, size), value))
-        });
-        if stored.is_err() {
-            let _ = fs::remove_file(&tmp);
-        }
-        stored
-    }
-
-    /// A file without a name, of which nothing is left if we are killed (open(2), O_TMPFILE). Not every
-    /// file system has them.
-    fn anonymous(&self) -> Option<File> {
-        let how = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        rustix::fs::openat(CWD, &self.dir, how, Mode::from_raw_mode(0o644)).map(File::from).ok()
+        let value = write(&mut hashing)?;
+        let (digest, size, file) = hashing.finish();
+        self.give_name(&file, tmp, &self.blob_path(&digest))?;
+        Ok((Descriptor::new(media_type, digest, size), value))
     }
 
     /// Removes what processes that were killed have left. What is written now is younger than an hour.
@@ -196,7 +130,7 @@ impl Layout {
                 .metadata()
                 .and_then(|m| m.modified())
                 .is_ok_and(|t| t.elapsed().is_ok_and(|e| e > hour));
-            if old && entry.file_name().to_string_lossy().starts_with(".tmp-") {
+            if old && entry.file_name().to_string_lossy().starts_with(TMP) {
                 // One that stays is tried again next time.
                 let _ = fs::remove_file(entry.path());
             }
@@ -207,45 +141,43 @@ impl Layout {
     ///
     /// # Errors
     /// As [`Layout::put_blob`].
-    pub fn put_json(&self, media_type: &str, value: &impl Serialize) -> Result<Descriptor, LayoutError> {
+    pub fn put_json(&self, media_type: &str, value: &impl Serialize) -> Result<Descriptor, Error> {
         self.put_blob(media_type, &to_json(value)[..])
     }
 
     /// Reads a document, checks its size and digest, and parses it.
     ///
     /// # Errors
-    /// [`LayoutError::Damaged`], `TooBig`, `Json`, `Io`.
-    pub fn read_json<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<T, LayoutError> {
+    /// [`Error::Damaged`], `TooBig`, `Json`, `Io`.
+    pub fn read_json<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<T, Error> {
         let (digest, size) = (descriptor.digest, descriptor.size);
         if size > MOST_JSON {
-            return Err(LayoutError::TooBig { digest, size });
+            return Err(Error::TooBig { what: format!("blob {digest}"), limit: MOST_JSON });
         }
         let path = self.blob_path(&digest);
         let mut bytes = Vec::new();
         let mut file = self.blob(&digest)?.take(MOST_JSON + 1);
         file.read_to_end(&mut bytes).map_err(io_error("read", &path))?;
-        let found = Digest::of(&bytes);
-        if found != digest || bytes.len() as u64 != size {
-            return Err(LayoutError::Damaged { expected: digest, found, size: bytes.len() as u64 });
+        let (found, length) = (Digest::of(&bytes), bytes.len() as u64);
+        if (found, length) != (digest, size) {
+            return Err(Error::Damaged { expected: digest, found, size: length });
         }
-        serde_json::from_slice(&bytes).map_err(|source| LayoutError::Json { path, source })
+        parse(&path, &bytes)
     }
 
     /// What the layout holds under which names.
     ///
     /// # Errors
     /// `Json`, `Io`.
-    pub fn index(&self) -> Result<Index, LayoutError> {
-        let path = self.dir.join("index.json");
-        let text = fs::read(&path).map_err(io_error("read", &path))?;
-        serde_json::from_slice(&text).map_err(|source| LayoutError::Json { path, source })
+    pub fn index(&self) -> Result<Index, Error> {
+        read_file(&self.dir.join("index.json"))
     }
 
     /// Replaces the index by another one, at once.
     ///
     /// # Errors
     /// `Io`.
-    pub fn set_index(&self, index: &Index) -> Result<(), LayoutError> {
+    pub fn set_index(&self, index: &Index) -> Result<(), Error> {
         self.replace("index.json", &to_json(index))
     }
 
@@ -253,25 +185,19 @@ impl Layout {
     ///
     /// # Errors
     /// `Json`, `Io`.
-    pub fn set_reference(&self, name: &Reference, manifest: Descriptor) -> Result<(), LayoutError> {
+    pub fn set_reference(&self, name: &Reference, mut manifest: Descriptor) -> Result<(), Error> {
         let mut index = self.index()?;
-        let mut named = manifest;
-        named.annotations.insert(annotation::REF_NAME.to_owned(), name.familiar());
-        named.annotations.insert(annotation::IMAGE_NAME.to_owned(), name.to_string());
         for old in index.manifests.iter_mut().filter(|m| is_named(m, name)) {
             old.annotations.remove(annotation::REF_NAME);
             old.annotations.remove(annotation::IMAGE_NAME);
         }
+        manifest.annotations.insert(annotation::REF_NAME.to_owned(), name.familiar());
+        manifest.annotations.insert(annotation::IMAGE_NAME.to_owned(), name.to_string());
+        index.manifests.push(manifest);
         // A manifest without a name has one entry, and none once it has a name.
-        let mut seen: Vec<Digest> =
-            index.manifests.iter().filter(|m| has_name(m)).map(|m| m.digest).collect();
-        seen.push(named.digest);
-        index.manifests.retain(|m| {
-            let known = seen.contains(&m.digest);
-            seen.push(m.digest);
-            has_name(m) || !known
-        });
-        index.manifests.push(named);
+        let named = index.manifests.iter().filter(|m| name_of(m).is_some());
+        let mut seen: HashSet<Digest> = named.map(|m| m.digest).collect();
+        index.manifests.retain(|m| name_of(m).is_some() || seen.insert(m.digest));
         self.set_index(&index)
     }
 
@@ -279,7 +205,7 @@ impl Layout {
     ///
     /// # Errors
     /// `Json`, `Io`.
-    pub fn resolve(&self, name: &Reference) -> Result<Option<Descriptor>, LayoutError> {
+    pub fn resolve(&self, name: &Reference) -> Result<Option<Descriptor>, Error> {
         let found = |m: &Descriptor| match name.digest() {
             Some(digest) => m.digest == digest,
             None => is_named(m, name),
@@ -287,30 +213,41 @@ impl Layout {
         Ok(self.index()?.manifests.into_iter().find(found))
     }
 
-    /// Writes to a temporary, syncs, renames, and syncs the directory, which holds the new name.
-    fn replace(&self, name: &str, text: &[u8]) -> Result<(), LayoutError> {
-        let (tmp, mut file) = self.temporary()?;
-        let path = self.dir.join(name);
-        let done = (|| {
-            file.write_all(text)?;
-            file.sync_all()?;
-            fs::rename(&tmp, &path)?;
-            File::open(&self.dir)?.sync_all()
-        })();
-        if done.is_err() {
-            let _ = fs::remove_file(&tmp);
-        }
-        done.map_err(io_error("write", &path))
+    fn replace(&self, name: &str, text: &[u8]) -> Result<(), Error> {
+        let (path, (mut file, tmp)) = (self.dir.join(name), self.new_file()?);
+        file.write_all(text).map_err(io_error("write", &path))?;
+        self.give_name(&file, tmp, &path)
     }
 
-    fn temporary(&self) -> Result<(PathBuf, File), LayoutError> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let tmp = self.dir.join(format!(".tmp-{}-{number}", std::process::id()));
-        // What a killed process of our number left there is nobody's.
-        let _ = fs::remove_file(&tmp);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&tmp);
-        Ok((tmp.clone(), file.map_err(io_error("make", &tmp))?))
+    /// A file without a name, of which nothing is left if we are killed (open(2), O_TMPFILE). Not every
+    /// file system has them; there it has one, and is removed unless it gets another.
+    fn new_file(&self) -> Result<(File, Option<TempPath>), Error> {
+        let how = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        if let Ok(file) = rustix::fs::openat(CWD, &self.dir, how, Mode::from_raw_mode(0o644)) {
+            return Ok((file.into(), None));
+        }
+        let readable = Permissions::from_mode(0o644);
+        let named = tempfile::Builder::new().prefix(TMP).permissions(readable).tempfile_in(&self.dir);
+        let (file, tmp) = named.map_err(io_error("make a file in", &self.dir))?.into_parts();
+        Ok((file, Some(tmp)))
+    }
+
+    /// Syncs the file, names it, and syncs the directory, which holds the new name. What has that name
+    /// is replaced at once: a blob should have the same bytes, but a disk may have changed them.
+    fn give_name(&self, file: &File, tmp: Option<TempPath>, path: &Path) -> Result<(), Error> {
+        let from = proc_path(file.as_fd());
+        let how = AtFlags::SYMLINK_FOLLOW;
+        let link = |to: &Path| rustix::fs::linkat(CWD, &from, CWD, to, how).map_err(io::Error::from);
+        let named = file.sync_all().and_then(|()| {
+            match tmp.map_or_else(|| link(path), |tmp| Ok(tmp.persist(path)?)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    tempfile::Builder::new().prefix(TMP).make_in(&self.dir, link)?.persist(path)?;
+                }
+                other => other?,
+            }
+            path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        });
+        named.map_err(io_error("write", path))
     }
 }
 
@@ -320,42 +257,26 @@ pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, media::MANIFEST | media::DOCKER_MANIFEST)
 }
 
-/// Gives a blob its name: by a rename, or to a file that had none. One that is there is replaced: it
-/// should have the same bytes, but a disk may have changed them.
-fn give_name(file: &File, tmp: &Path, path: &Path) -> io::Result<()> {
-    if !tmp.as_os_str().is_empty() {
-        return fs::rename(tmp, path);
-    }
-    let from = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let link = |to: &Path| rustix::fs::linkat(CWD, &from, CWD, to, AtFlags::SYMLINK_FOLLOW);
-    match link(path) {
-        Err(Errno::EXIST) => {
-            let beside = path.with_extension(std::process::id().to_string());
-            link(&beside)?;
-            fs::rename(&beside, path)
-        }
-        other => Ok(other?),
-    }
-}
-
-fn has_name(m: &Descriptor) -> bool {
-    m.annotations.contains_key(annotation::REF_NAME) || m.annotations.contains_key(annotation::IMAGE_NAME)
-}
-
 /// containerd's full name counts before the short one, which other tools write as they please.
+fn name_of(m: &Descriptor) -> Option<&String> {
+    m.annotations.get(annotation::IMAGE_NAME).or(m.annotations.get(annotation::REF_NAME))
+}
+
 fn is_named(m: &Descriptor, name: &Reference) -> bool {
-    let text = m.annotations.get(annotation::IMAGE_NAME).or(m.annotations.get(annotation::REF_NAME));
-    text.and_then(|t| t.parse::<Reference>().ok()).is_some_and(|r| r == *name)
+    name_of(m).and_then(|text| text.parse::<Reference>().ok()).is_some_and(|r| r == *name)
+}
+
+fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    parse(path, &fs::read(path).map_err(io_error("read", path))?)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(text).map_err(|source| Error::Json { path: path.to_owned(), source })
 }
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {
     // Our own types are maps with text keys, which serde_json never refuses.
     serde_json::to_vec(value).unwrap_or_default()
-}
-
-fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LayoutError {
-    let path = path.to_owned();
-    move |source| LayoutError::Io { what, path, source }
 }
 
 #[cfg(test)]

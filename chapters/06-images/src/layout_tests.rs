@@ -38,9 +38,9 @@ fn another_version_is_refused() {
     let (_dir, layout) = new_layout();
     fs::write(layout.dir().join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
     let error = Layout::open_or_create(layout.dir()).unwrap_err();
-    assert!(matches!(error, LayoutError::Version { version, .. } if version == "2.0.0"));
+    assert!(matches!(error, Error::Version { version, .. } if version == "2.0.0"));
     fs::write(layout.dir().join("oci-layout"), "").unwrap();
-    assert!(matches!(Layout::open_or_create(layout.dir()), Err(LayoutError::Json { .. })));
+    assert!(matches!(Layout::open_or_create(layout.dir()), Err(Error::Json { .. })));
 }
 
 #[test]
@@ -66,11 +66,11 @@ fn a_damaged_blob_is_mended_by_storing_it_again() {
 #[test]
 fn a_failed_write_leaves_nothing() {
     let (_dir, layout) = new_layout();
-    let failed: Result<(_, ()), LayoutError> = layout.put_with("text/plain", |writer| {
+    let failed: Result<(_, ()), Error> = layout.put_with("text/plain", |writer| {
         writer.write_all(b"half").unwrap();
         Err(io_error("read", Path::new("/source"))(io::Error::other("gone")))
     });
-    assert!(matches!(failed, Err(LayoutError::Io { what: "read", .. })));
+    assert!(matches!(failed, Err(Error::Io { what: "read", .. })));
     assert_eq!(files(layout.dir()), ["blobs", "index.json", "oci-layout"]);
     assert_eq!(files(&layout.dir().join("blobs/sha256")), Vec::<String>::new());
 }
@@ -84,9 +84,9 @@ fn a_damaged_document_is_noticed() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"schemaVersion\":2", "\"schemaVersion\":3")).unwrap();
     let error = layout.read_json::<Manifest>(&blob).unwrap_err();
-    assert!(matches!(error, LayoutError::Damaged { expected, .. } if expected == blob.digest), "{error}");
+    assert!(matches!(error, Error::Damaged { expected, .. } if expected == blob.digest), "{error}");
     let huge = Descriptor::new(media::MANIFEST, blob.digest, 1 << 40);
-    assert!(matches!(layout.read_json::<Manifest>(&huge), Err(LayoutError::TooBig { .. })));
+    assert!(matches!(layout.read_json::<Manifest>(&huge), Err(Error::TooBig { .. })));
 }
 
 #[test]

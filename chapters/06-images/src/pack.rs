@@ -4,22 +4,24 @@
 //! device 0:0 or as an attribute becomes a whiteout file again.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Take, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use flate2::write::GzEncoder;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
-use tar::EntryType;
+use tar::{Builder, EntryType};
 
-use crate::tarfile::Xattrs;
-use crate::tarwrite::{Record, TarWriter};
+use crate::error::io_error;
+use crate::tarfile::{Entry, Pairs};
 use crate::unpack::OWNER_XATTR;
-use crate::{Digest, Hashing, Owners, PackError};
+use crate::walk::{names, proc_path};
+use crate::{Digest, Error, Hashing, Owners};
 
 /// What is put around the tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,220 +59,163 @@ pub struct Packed {
 /// Packs all that is below `dir` into `writer`. The directory itself is the first entry, `./`.
 ///
 /// # Errors
-/// [`PackError::Read`], `Changed` where a file shrank under our eyes, `Write`.
-pub fn pack_layer(dir: &Path, writer: impl Write, options: &PackOptions) -> Result<Packed, PackError> {
-    let (packed, mut writer): (_, Box<dyn Write + '_>) = match options.compression {
-        Compression::None => {
-            let (packed, writer) = pack_plain(dir, writer, options)?;
-            (packed, Box::new(writer))
-        }
+/// [`Error::Io`], `Changed` where a file shrank under our eyes, `Write`.
+pub fn pack_layer(dir: &Path, mut writer: impl Write, options: &PackOptions) -> Result<Packed, Error> {
+    let packed = match options.compression {
+        Compression::None => pack_plain(dir, &mut writer, options)?.0,
         Compression::Gzip(level) => {
-            let gzip = GzEncoder::new(writer, flate2::Compression::new(level));
+            let gzip = GzEncoder::new(&mut writer, flate2::Compression::new(level));
             let (packed, gzip) = pack_plain(dir, gzip, options)?;
-            (packed, Box::new(gzip.finish().map_err(PackError::Write)?))
+            gzip.finish().map_err(Error::Write)?;
+            packed
         }
     };
-    writer.flush().map_err(PackError::Write)?;
+    writer.flush().map_err(Error::Write)?;
     Ok(packed)
 }
 
-fn pack_plain<W: Write>(dir: &Path, writer: W, options: &PackOptions) -> Result<(Packed, W), PackError> {
-    let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, dir, how, Mode::empty()).map_err(read_error(dir))?;
-    let stat = rustix::fs::fstat(&root).map_err(read_error(dir))?;
-    let tar = TarWriter::new(Hashing::new(BufWriter::with_capacity(128 << 10, writer)));
-    let mut walk = Walk { tar, options, links: HashMap::new(), entries: 0, skipped: Vec::new() };
-    walk.add(root.as_fd(), OsStr::new("."), Path::new(""), &stat)?;
-    walk.directory(&root, Path::new(""))?;
-    let (diff_id, size, buffer) = walk.tar.finish().map_err(PackError::Write)?.finish();
-    let writer = buffer.into_inner().map_err(|e| PackError::Write(e.into_error()))?;
+fn pack_plain<W: Write>(dir: &Path, writer: W, options: &PackOptions) -> Result<(Packed, W), Error> {
+    let tar = Builder::new(Hashing::new(BufWriter::with_capacity(128 << 10, writer)));
+    let mut walk = Walk { dir, tar, options, links: HashMap::new(), entries: 0, skipped: Vec::new() };
+    walk.add(&dir.join("."), Path::new(""))?;
+    let (diff_id, size, buffer) = walk.tar.into_inner().map_err(Error::Write)?.finish();
+    let writer = buffer.into_inner().map_err(|e| Error::Write(e.into_error()))?;
     Ok((Packed { diff_id, size, entries: walk.entries, skipped: walk.skipped }, writer))
 }
 
 struct Walk<'a, W: Write> {
-    tar: TarWriter<Hashing<W>>,
+    dir: &'a Path,
+    tar: Builder<Hashing<BufWriter<W>>>,
     options: &'a PackOptions,
     /// The first name of each file that has several.
-    links: HashMap<(u64, u64), PathBuf>,
+    links: HashMap<(u64, u64), Vec<u8>>,
     entries: u64,
     skipped: Vec<PathBuf>,
 }
 
 impl<W: Write> Walk<'_, W> {
-    /// Everything in `dir`, sorted by bytes, each directory followed by what is in it.
-    fn directory(&mut self, dir: &OwnedFd, path: &Path) -> Result<(), PackError> {
-        if is_opaque(&PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()))) {
-            self.empty_file(&path.join(".wh..wh..opq"))?;
-        }
-        for name in names(dir).map_err(read_error(path))? {
-            let path = path.join(&name);
-            let stat =
-                rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(read_error(&path))?;
-            self.add(dir.as_fd(), &name, &path, &stat)?;
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let below = rustix::fs::openat(dir, &name, how, Mode::empty()).map_err(read_error(&path))?;
-                self.directory(&below, &path)?;
+    /// Adds the file `path` of the layer, and all that is in it. `full` leads there over a descriptor
+    /// of its directory: no link is followed, and no name is too long.
+    fn add(&mut self, full: &Path, path: &Path) -> Result<(), Error> {
+        let shown = self.dir.join(path);
+        let meta = full.symlink_metadata().map_err(io_error("read", &shown))?;
+        let mut entry = self.entry(path, meta.mode() & 0o7777, meta.mtime());
+        entry.kind = match FileType::from_raw_mode(meta.mode()) {
+            FileType::CharacterDevice if meta.rdev() == 0 => {
+                let hidden = [b".wh.", path.file_name().unwrap_or_default().as_bytes()].concat();
+                return self.empty_file(&path.with_file_name(OsStr::from_bytes(&hidden)));
             }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, dir: BorrowedFd<'_>, name: &OsStr, path: &Path, stat: &Stat) -> Result<(), PackError> {
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        if kind == FileType::CharacterDevice && stat.st_rdev == 0 {
-            let hidden = [b".wh.", name.as_bytes()].concat();
-            return self.empty_file(&path.with_file_name(OsString::from_vec(hidden)));
-        }
-        if kind == FileType::Socket {
-            self.skipped.push(path.to_owned());
-            return Ok(());
-        }
-        self.entries += 1;
-        let full = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
-        let mut record = self.record(path, kind, stat, &full)?;
-        if kind == FileType::Symlink {
-            let target = rustix::fs::readlinkat(dir, name, Vec::new()).map_err(read_error(path))?;
-            record.link = target.into_bytes();
-        }
-        if kind != FileType::Directory && stat.st_nlink > 1 {
-            if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
-                record.kind = EntryType::Link;
-                record.link = first.as_os_str().as_bytes().to_vec();
-                record.xattrs.clear();
-                return self.tar.append(&record, io::empty(), 0).map_err(PackError::Write);
+            FileType::Socket => {
+                self.skipped.push(path.to_owned());
+                return Ok(());
             }
-            self.links.insert((stat.st_dev, stat.st_ino), path.to_owned());
-        }
-        if kind == FileType::RegularFile {
-            return self.file(dir, name, path, &record);
-        }
-        self.tar.append(&record, io::empty(), 0).map_err(PackError::Write)
-    }
-
-    fn file(
-        &mut self,
-        dir: BorrowedFd<'_>,
-        name: &OsStr,
-        path: &Path,
-        record: &Record,
-    ) -> Result<(), PackError> {
-        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(rustix::fs::openat(dir, name, how, Mode::empty()).map_err(read_error(path))?);
-        let size = file.metadata().map_err(|source| PackError::Read { path: path.to_owned(), source })?.len();
-        let mut contents = Watched { inner: file.take(size), error: None, bytes: 0 };
-        let written = self.tar.append(record, &mut contents, size);
-        if let Some(source) = contents.error {
-            return Err(PackError::Read { path: path.to_owned(), source });
-        }
-        written.map_err(PackError::Write)?;
-        if contents.bytes < size {
-            return Err(PackError::Changed { path: path.to_owned() });
-        }
-        Ok(())
-    }
-
-    fn empty_file(&mut self, path: &Path) -> Result<(), PackError> {
-        let record = Record {
-            name: path.as_os_str().as_bytes().to_vec(),
-            kind: EntryType::Regular,
-            mode: 0o600,
-            mtime: self.options.mtime.unwrap_or(0),
-            ..Record::default()
-        };
-        self.entries += 1;
-        self.tar.append(&record, io::empty(), 0).map_err(PackError::Write)
-    }
-
-    fn record(&self, path: &Path, kind: FileType, stat: &Stat, full: &Path) -> Result<Record, PackError> {
-        let mut name = path.as_os_str().as_bytes().to_vec();
-        let kind = match kind {
-            FileType::Directory => {
-                if name.is_empty() {
-                    name.push(b'.');
-                }
-                name.push(b'/');
-                EntryType::Directory
-            }
+            FileType::Directory => EntryType::Directory,
             FileType::Symlink => EntryType::Symlink,
             FileType::Fifo => EntryType::Fifo,
             FileType::CharacterDevice => EntryType::Char,
             FileType::BlockDevice => EntryType::Block,
             _ => EntryType::Regular,
         };
-        let (uid, gid) = match self.options.owners {
-            Owners::Keep => (stat.st_uid, stat.st_gid),
+        entry.device = (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
+        (entry.uid, entry.gid) = match self.options.owners {
+            Owners::Keep => (meta.uid(), meta.gid()),
             Owners::Single => kept_owner(full).unwrap_or((0, 0)),
         };
-        Ok(Record {
-            name,
-            link: Vec::new(),
-            kind,
-            mode: stat.st_mode & 0o7777,
-            uid,
-            gid,
-            mtime: self.options.mtime.unwrap_or(stat.st_mtime),
-            device: (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)),
-            xattrs: xattrs(full).map_err(read_error(path))?,
-        })
+        let key = (meta.dev(), meta.ino());
+        if entry.kind != EntryType::Directory && meta.nlink() > 1 {
+            if let Some(first) = self.links.get(&key) {
+                entry.link.clone_from(first);
+                entry.kind = EntryType::Link;
+                return self.append(&entry, io::empty(), 0);
+            }
+            self.links.insert(key, entry.name.clone());
+        }
+        entry.xattrs = xattrs(full).map_err(io_error("read", &shown))?;
+        match entry.kind {
+            EntryType::Directory => self.directory(full, path, entry),
+            EntryType::Regular => {
+                let file = open(full).map_err(io_error("read", &shown))?;
+                let size = file.metadata().map_err(io_error("read", &shown))?.len();
+                self.append(&entry, Contents { file: file.take(size), path: &shown }, size)
+            }
+            EntryType::Symlink => {
+                let text = fs::read_link(full).map_err(io_error("read", &shown))?;
+                self.append(&Entry { link: text.into_os_string().into_vec(), ..entry }, io::empty(), 0)
+            }
+            _ => self.append(&entry, io::empty(), 0),
+        }
+    }
+
+    /// A directory, and everything in it, sorted by bytes.
+    fn directory(&mut self, full: &Path, path: &Path, mut entry: Entry) -> Result<(), Error> {
+        let start: &[u8] = if entry.name.is_empty() { b"./" } else { b"/" };
+        entry.name.extend(start);
+        self.append(&entry, io::empty(), 0)?;
+        if is_opaque(full) {
+            self.empty_file(&path.join(".wh..wh..opq"))?;
+        }
+        let shown = self.dir.join(path);
+        let dir = open(full).map_err(io_error("read", &shown))?;
+        let mut names = names(dir.as_fd()).map_err(io_error("read", &shown))?;
+        names.sort();
+        names.iter().try_for_each(|name| self.add(&proc_path(dir.as_fd()).join(name), &path.join(name)))
+    }
+
+    fn empty_file(&mut self, path: &Path) -> Result<(), Error> {
+        self.append(&self.entry(path, 0o600, 0), io::empty(), 0)
+    }
+
+    fn entry(&self, path: &Path, mode: u32, mtime: i64) -> Entry {
+        let (name, mtime) = (path.as_os_str().as_bytes().to_vec(), (self.options.mtime.unwrap_or(mtime), 0));
+        Entry { name, mode, mtime, ..Entry::default() }
+    }
+
+    fn append(&mut self, entry: &Entry, contents: impl Read, size: u64) -> Result<(), Error> {
+        self.entries += 1;
+        let written = entry.write(&mut self.tar, contents, size);
+        written.map_err(|e| e.downcast::<Error>().unwrap_or_else(Error::Write))
     }
 }
 
-/// Tells an error of the file from one of the tar.
-struct Watched<R> {
-    inner: R,
-    error: Option<io::Error>,
-    bytes: u64,
+/// A file that has as many bytes as its header says. Its errors pass through the tar as they are.
+struct Contents<'a> {
+    file: Take<File>,
+    path: &'a Path,
 }
 
-impl<R: Read> Read for Watched<R> {
+impl Read for Contents<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self.inner.read(buf) {
-            Ok(n) => {
-                self.bytes += n as u64;
-                Ok(n)
+        match self.file.read(buf) {
+            Ok(0) if self.file.limit() > 0 && !buf.is_empty() => {
+                Err(io::Error::other(Error::Changed { path: self.path.to_owned() }))
             }
-            Err(e) => {
-                let same = io::Error::from(e.kind());
-                self.error = Some(e);
-                Err(same)
-            }
+            read => read.map_err(|e| io::Error::other(io_error("read", self.path)(e))),
         }
     }
 }
 
-fn names(dir: &OwnedFd) -> Result<Vec<OsString>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        let name = entry?.file_name().to_bytes().to_vec();
-        if name != b"." && name != b".." {
-            names.push(OsString::from_vec(name));
-        }
-    }
-    names.sort();
-    Ok(names)
+/// A file that was just looked at; should it be a link or a fifo by now, we neither follow nor wait.
+fn open(full: &Path) -> io::Result<File> {
+    let how = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    File::options().read(true).custom_flags(how.bits().cast_signed()).open(full)
 }
 
 /// As the kernel reads it: `y`, for root or under `userxattr` (overlayfs.rst).
 pub(crate) fn is_opaque(dir: &Path) -> bool {
-    let says_yes = |key: &str| {
-        let mut value = [0_u8; 2];
-        rustix::fs::getxattr(dir, key, &mut value[..]).is_ok_and(|n| value[..n] == *b"y")
-    };
-    says_yes("trusted.overlay.opaque") || says_yes("user.overlay.opaque")
+    let keys = ["trusted.overlay.opaque", "user.overlay.opaque"];
+    keys.iter().any(|key| xattr(dir, OsStr::new(key)).is_ok_and(|value| value == b"y"))
 }
 
 fn kept_owner(full: &Path) -> Option<(u32, u32)> {
-    let mut value = [0_u8; 24];
-    let n = rustix::fs::lgetxattr(full, OWNER_XATTR, &mut value[..]).ok()?;
-    let (uid, gid) = std::str::from_utf8(&value[..n]).ok()?.split_once(':')?;
+    let value = xattr(full, OsStr::new(OWNER_XATTR)).ok()?;
+    let (uid, gid) = std::str::from_utf8(&value).ok()?.split_once(':')?;
     Some((uid.parse().ok()?, gid.parse().ok()?))
 }
 
 /// What belongs to the file wherever it lies: its capabilities and the user's own attributes.
 /// Labels of the host (security.selinux) and overlay's notes stay.
-fn xattrs(full: &Path) -> Result<Xattrs, Errno> {
-    let mut list = vec![0_u8; 64 << 10];
+fn xattrs(full: &Path) -> Result<Pairs, Errno> {
+    let mut list = vec![0_u8; XATTR_MAX];
     let n = match rustix::fs::llistxattr(full, &mut list[..]) {
         Err(Errno::OPNOTSUPP) => 0,
         other => other?,
@@ -278,16 +223,22 @@ fn xattrs(full: &Path) -> Result<Xattrs, Errno> {
     let mut found = Vec::new();
     for key in list[..n].split(|b| *b == 0) {
         let user = key.starts_with(b"user.") && !key.starts_with(b"user.overlay.");
-        if !(key == b"security.capability" || user) || key == OWNER_XATTR.as_bytes() {
-            continue;
+        if (key == b"security.capability" || user) && key != OWNER_XATTR.as_bytes() {
+            found.push((key.to_vec(), portable(key, xattr(full, OsStr::from_bytes(key))?)));
         }
-        let mut value = vec![0_u8; 64 << 10];
-        let n = rustix::fs::lgetxattr(full, OsStr::from_bytes(key), &mut value[..])?;
-        value.truncate(n);
-        found.push((key.to_vec(), portable(key, value)));
     }
     found.sort();
     Ok(found)
+}
+
+/// The most bytes of a value, and of all the names of one file (xattr(7)).
+const XATTR_MAX: usize = 64 << 10;
+
+fn xattr(full: &Path, key: &OsStr) -> Result<Vec<u8>, Errno> {
+    let mut value = vec![0_u8; XATTR_MAX];
+    let n = rustix::fs::lgetxattr(full, key, &mut value[..])?;
+    value.truncate(n);
+    Ok(value)
 }
 
 /// Revision 3 of a capability names the user namespace for which it counts, by the uid of its root
@@ -299,11 +250,6 @@ fn portable(key: &[u8], mut value: Vec<u8>) -> Vec<u8> {
         value.truncate(20);
     }
     value
-}
-
-fn read_error<E: Into<io::Error>>(path: &Path) -> impl FnOnce(E) -> PackError + use<E> {
-    let path = path.to_owned();
-    move |e| PackError::Read { path, source: e.into() }
 }
 
 #[cfg(test)]

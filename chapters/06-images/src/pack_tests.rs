@@ -1,7 +1,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use std::os::fd::OwnedFd;
+
 use proptest::prelude::*;
+use rustix::fs::{AtFlags, CWD, Mode};
 
 use super::*;
 use crate::{UnpackOptions, unpack_layer};
@@ -184,7 +187,7 @@ fn a_socket_is_left_out_and_named() {
 fn a_missing_directory_is_named() {
     let error = pack_layer(Path::new("/nowhere/at/all"), io::sink(), &PLAIN).unwrap_err();
     assert!(
-        matches!(&error, PackError::Read { path, source } if path == Path::new("/nowhere/at/all") && source.raw_os_error() == Some(2)),
+        matches!(&error, Error::Io { path, source, .. } if path == Path::new("/nowhere/at/all") && source.raw_os_error() == Some(2)),
         "{error:?}"
     );
 }
@@ -206,7 +209,7 @@ fn a_full_disk_is_an_error_of_writing() {
     fs::write(tree.path().join("big"), vec![1; 900_000]).unwrap();
     for room in [0, 200_000] {
         let error = pack_layer(tree.path(), Full(room), &PLAIN).unwrap_err();
-        assert!(matches!(&error, PackError::Write(e) if e.kind() == io::ErrorKind::StorageFull), "{error:?}");
+        assert!(matches!(&error, Error::Write(e) if e.kind() == io::ErrorKind::StorageFull), "{error:?}");
     }
 }
 

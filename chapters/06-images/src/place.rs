@@ -6,139 +6,160 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
+use tar::EntryType;
 
-use crate::remove::remove_tree;
-use crate::tarfile::Xattrs;
+use crate::error::io_error;
+use crate::tarfile::Entry;
 use crate::unpack::OWNER_XATTR;
-use crate::walk::open_dir_by_hand;
-use crate::{Owners, UnpackError, UnpackOptions};
+use crate::walk::{open_dir_by_hand, proc_path, remove_tree};
+use crate::{Error, Owners, UnpackOptions};
 
 const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-/// What a file has besides contents.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Meta {
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) mtime: Option<(i64, u32)>,
-    pub(crate) xattrs: Xattrs,
-}
-
-/// A directory that gets its metadata last: a child changes its times, and its mode may bar us.
-struct Later {
-    inode: u64,
-    meta: Meta,
-}
+const NEW_FILE: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The directory that is filled.
-pub(crate) struct Place {
+pub(crate) struct Place<'a> {
     root: OwnedFd,
-    owners: Owners,
-    opaque_xattr: &'static str,
+    options: &'a UnpackOptions,
     /// What new files belong to without a chown.
     own: (u32, u32),
     /// The parent of the last file: tars are sorted, so it is mostly that of the next one.
     parent: Option<(PathBuf, Rc<OwnedFd>)>,
-    directories: BTreeMap<PathBuf, Later>,
+    /// Directories, by inode, get their metadata last: a child changes times, and a mode may bar us.
+    directories: BTreeMap<PathBuf, (u64, Entry)>,
     /// The entry that is being made, for errors.
     name: String,
     skipped: Vec<String>,
 }
 
-impl Place {
-    pub(crate) fn open(into: &Path, options: &UnpackOptions) -> Result<Self, UnpackError> {
-        let root = rustix::fs::openat(CWD, into, PATH_ONLY, Mode::empty())
-            .map_err(|e| UnpackError::Store { what: "open", path: into.to_owned(), source: e.into() })?;
-        Ok(Self {
-            root,
-            owners: options.owners,
-            opaque_xattr: if options.userxattr { "user.overlay.opaque" } else { "trusted.overlay.opaque" },
-            own: (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
-            parent: None,
-            directories: BTreeMap::new(),
-            name: String::new(),
-            skipped: Vec::new(),
-        })
+impl<'a> Place<'a> {
+    pub(crate) fn open(into: &Path, options: &'a UnpackOptions) -> Result<Self, Error> {
+        let root = rustix::fs::openat(CWD, into, PATH_ONLY, Mode::empty()).map_err(io_error("open", into))?;
+        let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let (parent, directories, name, skipped) = Default::default();
+        Ok(Self { root, options, own, parent, directories, name, skipped })
     }
 
-    /// Names the entry to which the next calls belong.
-    pub(crate) fn at(&mut self, name: &str) {
-        name.clone_into(&mut self.name);
+    /// Makes what `entry` says, or refuses it.
+    pub(crate) fn entry(&mut self, entry: Entry, contents: &mut impl Read) -> Result<(), Error> {
+        self.name = String::from_utf8_lossy(&entry.name).into_owned();
+        let path = relative(&entry.name).map_err(self.refused())?;
+        if entry.xattrs.iter().any(|(key, _)| is_overlays(key)) {
+            return Err(self.refused()("an attribute of overlayfs would change what other layers show"));
+        }
+        let Some(name) = path.file_name() else {
+            return match entry.kind {
+                EntryType::Directory => self.later(&path, entry),
+                _ => Err(self.refused()("the root of the layer can only be a directory")),
+            };
+        };
+        if let Some(hidden) = name.as_bytes().strip_prefix(b".wh.") {
+            return self.whiteout(&path, hidden);
+        }
+        match entry.kind {
+            EntryType::Regular | EntryType::Continuous => {
+                let mode = Mode::from_raw_mode(0o600);
+                let new = |dir: BorrowedFd<'_>, name: &OsStr| rustix::fs::openat(dir, name, NEW_FILE, mode);
+                let mut file = File::from(self.put(&path, "openat", new)?);
+                io::copy(contents, &mut file).map_err(|e| self.read_error(e))?;
+            }
+            EntryType::Directory => return self.directory(&path, entry),
+            EntryType::Symlink => {
+                let text = OsStr::from_bytes(&entry.link);
+                self.put(&path, "symlinkat", |dir, name| rustix::fs::symlinkat(text, dir, name))?;
+            }
+            EntryType::Link => return self.hard_link(&path, &entry.link),
+            EntryType::Fifo => self.node(&path, FileType::Fifo, (0, 0))?,
+            EntryType::Char if entry.device == (0, 0) => {
+                return Err(self.refused()("a device 0:0 would hide a file of another layer"));
+            }
+            EntryType::Char | EntryType::Block if self.options.rootless => {
+                self.skip("a device node: only root of the host makes those");
+                return Ok(());
+            }
+            EntryType::Char => self.node(&path, FileType::CharacterDevice, entry.device)?,
+            EntryType::Block => self.node(&path, FileType::BlockDevice, entry.device)?,
+            _ => return Err(self.refused()("a kind of entry that no layer has")),
+        }
+        let (dir, name) = self.parent_of(&path)?;
+        self.finish_at((*dir).as_fd(), name, &entry)
     }
 
-    pub(crate) fn skip(&mut self, why: &str) {
+    /// Gives the directories their metadata, children first, and tells what was left out.
+    pub(crate) fn finish(mut self) -> Result<Vec<String>, Error> {
+        self.parent = None;
+        for (path, (inode, entry)) in std::mem::take(&mut self.directories).into_iter().rev() {
+            self.name = path.display().to_string();
+            // A later entry may have put something else there, which has its own metadata.
+            let Ok(dir) = self.open_dir(&path, false) else { continue };
+            if self.inode(&dir)? == inode {
+                self.finish_at(dir.as_fd(), OsStr::new("."), &entry)?;
+            }
+        }
+        Ok(self.skipped)
+    }
+
+    fn skip(&mut self, why: &str) {
         self.skipped.push(format!("{}: {why}", self.name));
     }
 
-    fn error(&self, call: &'static str) -> impl Fn(Errno) -> UnpackError + use<> {
+    fn refused(&self) -> impl Fn(&'static str) -> Error + use<> {
         let name = self.name.clone();
-        move |e| UnpackError::Make { name: name.clone(), call, source: e.into() }
+        move |why| Error::Refused { name: name.clone(), why }
     }
 
-    /// An empty file, in the place of whatever had that name. Once it is filled: [`Self::finish_file`].
-    pub(crate) fn new_file(&mut self, path: &Path) -> Result<File, UnpackError> {
-        let how = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o600);
-        self.put(path, "openat", |dir, name| rustix::fs::openat(dir, name, how, mode)).map(File::from)
+    /// The stream broke off in the entry that was made last.
+    pub(crate) fn read_error(&self, source: io::Error) -> Error {
+        Error::Read { name: self.name.clone(), source }
     }
 
-    pub(crate) fn finish_file(&mut self, path: &Path, meta: &Meta) -> Result<(), UnpackError> {
-        self.finish_in_parent(path, FileType::RegularFile, meta)
+    fn error<E: Into<io::Error>>(&self, call: &'static str) -> impl FnOnce(E) -> Error + use<E> {
+        let name = self.name.clone();
+        move |e| Error::Make { name, call, source: e.into() }
     }
 
     /// A directory: one that is there already stays, with what is in it.
-    pub(crate) fn directory(&mut self, path: &Path, meta: Meta) -> Result<(), UnpackError> {
-        if path.as_os_str().is_empty() {
-            return self.later(path, meta);
+    fn directory(&mut self, path: &Path, entry: Entry) -> Result<(), Error> {
+        let there = self.stat(path)?;
+        if there.as_ref().map(kind_of) != Some(FileType::Directory) {
+            self.put(path, "mkdirat", |dir, name| rustix::fs::mkdirat(dir, name, Mode::RWXU))?;
         }
-        let (dir, name) = self.parent_of(path)?;
-        let there = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW);
-        let (exists, hidden) = match &there {
-            Ok(stat) => (FileType::from_raw_mode(stat.st_mode) == FileType::Directory, is_whiteout(stat)),
-            Err(_) => (false, false),
-        };
-        if !exists {
-            self.put(path, "mkdirat", |dir, name| {
-                rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o700))
-            })?;
-        }
-        self.later(path, meta)?;
+        self.later(path, entry)?;
         // The lower directory is gone, and this one took its name: nothing of it may shine through.
+        let hidden = there.is_some_and(|s| kind_of(&s) == FileType::CharacterDevice && s.st_rdev == 0);
         if hidden { self.opaque(path) } else { Ok(()) }
     }
 
-    pub(crate) fn symlink(&mut self, path: &Path, target: &OsStr, meta: &Meta) -> Result<(), UnpackError> {
-        self.put(path, "symlinkat", |dir, name| rustix::fs::symlinkat(target, dir, name))?;
-        self.finish_in_parent(path, FileType::Symlink, meta)
+    fn later(&mut self, path: &Path, entry: Entry) -> Result<(), Error> {
+        let dir = self.open_dir(path, false).map_err(self.error("openat2"))?;
+        self.directories.insert(path.to_owned(), (self.inode(&dir)?, entry));
+        Ok(())
+    }
+
+    fn inode(&self, dir: &OwnedFd) -> Result<u64, Error> {
+        Ok(rustix::fs::fstat(dir).map_err(self.error("fstat"))?.st_ino)
     }
 
     /// A second name for a file of this layer.
-    pub(crate) fn hard_link(&mut self, path: &Path, target: &Path) -> Result<(), UnpackError> {
-        let Some(target_name) = target.file_name() else {
-            return Err(self.refused("its hard link is to the root of the layer"));
-        };
-        let target_dir = target.parent().unwrap_or(Path::new(""));
-        let from = self
-            .open_dir(target_dir)
-            .map_err(|_| self.refused("its hard link is to no file of this layer"))?;
-        let (dir, name) = self.parent_of(path)?;
-        let inode = |dir: &OwnedFd, name: &OsStr| {
-            rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|s| (s.st_dev, s.st_ino))
-        };
-        match (inode(&from, target_name), inode(&dir, name)) {
-            (Err(_), _) => return Err(self.refused("its hard link is to no file of this layer")),
-            (Ok(a), Ok(b)) if a == b => return Ok(()),
-            _ => {}
+    fn hard_link(&mut self, path: &Path, target: &[u8]) -> Result<(), Error> {
+        let refused = self.refused();
+        let missing = |_| refused("its hard link is to no file of this layer");
+        let target = relative(target).map_err(|_| refused("its hard link leaves the layer"))?;
+        let target_name =
+            target.file_name().ok_or_else(|| refused("its hard link is to the layer's root"))?;
+        let from = self.open_dir(parent(&target), false).map_err(missing)?;
+        let wanted = rustix::fs::statat(&from, target_name, AtFlags::SYMLINK_NOFOLLOW).map_err(missing)?;
+        if self.stat(path)?.is_some_and(|there| there.st_ino == wanted.st_ino) {
+            return Ok(());
         }
         self.put(path, "linkat", |dir, name| {
             rustix::fs::linkat(&from, target_name, dir, name, AtFlags::empty())
@@ -146,76 +167,57 @@ impl Place {
     }
 
     /// A fifo or a device.
-    pub(crate) fn node(
-        &mut self,
-        path: &Path,
-        kind: FileType,
-        device: (u32, u32),
-        meta: &Meta,
-    ) -> Result<(), UnpackError> {
-        self.put(path, "mknodat", |dir, name| mknod(dir, name, kind, device))?;
-        self.finish_in_parent(path, kind, meta)
+    fn node(&mut self, path: &Path, kind: FileType, device: (u32, u32)) -> Result<(), Error> {
+        self.put(path, "mknodat", |dir, name| {
+            sys::mknodat(dir, Path::new(name), kind, Mode::from_raw_mode(0o600), device).map_err(errno)
+        })
     }
 
-    /// Hides `path` of the layers below: a device 0:0 (overlayfs.rst, "whiteouts and opaque
-    /// directories"). A name of this layer itself is not hidden by it (layer.md, "Whiteouts").
-    pub(crate) fn whiteout(&mut self, path: &Path) -> Result<(), UnpackError> {
-        let (dir, name) = self.parent_of(path)?;
-        match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => self.opaque(path),
-            Ok(_) => Ok(()),
-            Err(_) => {
-                self.put(path, "mknodat", |dir, name| mknod(dir, name, FileType::CharacterDevice, (0, 0)))
-            }
+    /// `.wh.` and `hidden` (layer.md, "Whiteouts" and "Opaque Whiteout").
+    fn whiteout(&mut self, path: &Path, hidden: &[u8]) -> Result<(), Error> {
+        match hidden {
+            b".wh..opq" => return self.opaque(parent(path)),
+            // Notes of aufs to itself (.wh..wh.plnk, .wh..wh.aufs): Docker skips them as well.
+            _ if hidden.starts_with(b".wh.") => return Ok(()),
+            b"" | b"." | b".." => return Err(self.refused()("a whiteout of no file")),
+            _ => {}
+        }
+        let path = path.with_file_name(OsStr::from_bytes(hidden));
+        // A device 0:0 hides the name in the layers below (overlayfs.rst, "whiteouts and opaque
+        // directories"), but not what this layer itself brings (layer.md, "Whiteouts").
+        match self.stat(&path)? {
+            Some(there) if kind_of(&there) == FileType::Directory => self.opaque(&path),
+            Some(_) => Ok(()),
+            None => self.node(&path, FileType::CharacterDevice, (0, 0)),
         }
     }
 
     /// Hides what the layers below have in this directory.
-    pub(crate) fn opaque(&mut self, path: &Path) -> Result<(), UnpackError> {
-        let dir = self.ensure_dir(path)?;
+    fn opaque(&mut self, path: &Path) -> Result<(), Error> {
+        let dir = self.open_dir(path, true).map_err(self.error("openat2"))?;
+        let key = if self.options.rootless { "user.overlay.opaque" } else { "trusted.overlay.opaque" };
         // A descriptor that was opened with O_PATH takes no attribute (open(2)); its name in /proc does.
-        let name = format!("/proc/self/fd/{}", dir.as_raw_fd());
-        rustix::fs::setxattr(name, self.opaque_xattr, b"y", XattrFlags::empty())
+        rustix::fs::setxattr(proc_path(dir.as_fd()), key, b"y", XattrFlags::empty())
             .map_err(self.error("setxattr overlay.opaque"))
-    }
-
-    /// Gives the directories their metadata, children first, and tells what was left out.
-    pub(crate) fn finish(mut self) -> Result<Vec<String>, UnpackError> {
-        self.parent = None;
-        for (path, Later { inode, meta }) in std::mem::take(&mut self.directories).into_iter().rev() {
-            self.name = path.display().to_string();
-            // A later entry may have put something else there, which has its own metadata.
-            let Ok(dir) = self.open_dir(&path) else { continue };
-            if rustix::fs::fstat(&dir).map_err(self.error("fstat"))?.st_ino != inode {
-                continue;
-            }
-            self.finish_at(dir.as_fd(), OsStr::new("."), FileType::Directory, &meta)?;
-        }
-        Ok(self.skipped)
-    }
-
-    fn finish_in_parent(&mut self, path: &Path, kind: FileType, meta: &Meta) -> Result<(), UnpackError> {
-        let (dir, name) = self.parent_of(path)?;
-        self.finish_at((*dir).as_fd(), name, kind, meta)
     }
 
     /// Owner first, since a change of owner takes set-uid bits and capabilities away (chown(2)); the
     /// mode last, since it may close the file to us.
-    fn finish_at(
-        &mut self,
-        dir: BorrowedFd<'_>,
-        name: &OsStr,
-        kind: FileType,
-        meta: &Meta,
-    ) -> Result<(), UnpackError> {
-        if self.owners == Owners::Keep && (meta.uid, meta.gid) != self.own {
-            let (uid, gid) = (Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)));
-            let done = rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
-            done.map_err(|e| self.owner_error(e, meta))?;
+    fn finish_at(&mut self, dir: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Result<(), Error> {
+        let (uid, gid) = (entry.uid, entry.gid);
+        if self.options.owners == Owners::Keep && (uid, gid) != self.own {
+            let ids = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            match rustix::fs::chownat(dir, name, ids.0, ids.1, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::INVAL) => return Err(Error::Owner { name: self.name.clone(), uid, gid }),
+                other => other.map_err(self.error("chown"))?,
+            }
         }
+        let carries = matches!(entry.kind, EntryType::Regular | EntryType::Continuous | EntryType::Directory);
+        let aside = self.options.owners == Owners::Single && carries && (uid, gid) != (0, 0);
+        let owner = aside.then(|| (OWNER_XATTR.into(), format!("{uid}:{gid}").into()));
         // There is no setxattrat(2) before Linux 6.13.
-        let full = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
-        for (key, value) in meta.xattrs.iter().chain(&self.owner_to_keep(kind, meta)) {
+        let full = proc_path(dir).join(name);
+        for (key, value) in entry.xattrs.iter().chain(&owner) {
             match rustix::fs::lsetxattr(&full, OsStr::from_bytes(key), value, XattrFlags::empty()) {
                 // As Docker: what this file system, or this user namespace, does not take is left out.
                 Err(Errno::OPNOTSUPP | Errno::PERM) => {
@@ -224,31 +226,21 @@ impl Place {
                 other => other.map_err(self.error("setxattr"))?,
             }
         }
-        rustix::fs::utimensat(dir, name, &times(meta), AtFlags::SYMLINK_NOFOLLOW)
+        let mtime = Timespec { tv_sec: entry.mtime.0, tv_nsec: entry.mtime.1.into() };
+        let times = Timestamps { last_access: mtime, last_modification: mtime };
+        rustix::fs::utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(self.error("utimensat"))?;
-        if kind == FileType::Symlink {
+        if entry.kind == EntryType::Symlink {
             return Ok(());
         }
-        rustix::fs::chmodat(dir, name, Mode::from_raw_mode(meta.mode), AtFlags::empty())
+        rustix::fs::chmodat(dir, name, Mode::from_raw_mode(entry.mode), AtFlags::empty())
             .map_err(self.error("fchmodat"))
     }
 
-    /// See [`Owners::Single`].
-    fn owner_to_keep(&self, kind: FileType, meta: &Meta) -> Option<(Vec<u8>, Vec<u8>)> {
-        let carries = matches!(kind, FileType::RegularFile | FileType::Directory);
-        let wanted = self.owners == Owners::Single && carries && (meta.uid, meta.gid) != (0, 0);
-        wanted.then(|| (OWNER_XATTR.into(), format!("{}:{}", meta.uid, meta.gid).into()))
-    }
-
-    fn owner_error(&self, errno: Errno, meta: &Meta) -> UnpackError {
-        match errno {
-            Errno::INVAL => UnpackError::Owner { name: self.name.clone(), uid: meta.uid, gid: meta.gid },
-            other => self.error("chown")(other),
-        }
-    }
-
-    fn refused(&self, why: &'static str) -> UnpackError {
-        UnpackError::Refused { name: self.name.clone(), why }
+    /// What has that name now, if anything.
+    fn stat(&mut self, path: &Path) -> Result<Option<Stat>, Error> {
+        let (dir, name) = self.parent_of(path)?;
+        Ok(rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).ok())
     }
 
     /// Makes `path`; what has that name already goes, a directory with all that is in it.
@@ -257,7 +249,7 @@ impl Place {
         path: &Path,
         call: &'static str,
         make: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<T, Errno>,
-    ) -> Result<T, UnpackError> {
+    ) -> Result<T, Error> {
         let (dir, name) = self.parent_of(path)?;
         let made = match make((*dir).as_fd(), name) {
             Err(Errno::EXIST) => {
@@ -271,69 +263,61 @@ impl Place {
         made.map_err(self.error(call))
     }
 
-    /// The directory that holds `path`, made where it is missing, and the name within it.
-    fn parent_of<'p>(&mut self, path: &'p Path) -> Result<(Rc<OwnedFd>, &'p OsStr), UnpackError> {
+    /// The directory that holds `path`, made where it is missing (layers don't always name it), and
+    /// the name within it.
+    fn parent_of<'p>(&mut self, path: &'p Path) -> Result<(Rc<OwnedFd>, &'p OsStr), Error> {
         let name = path.file_name().unwrap_or(OsStr::new("."));
-        let parent = path.parent().unwrap_or(Path::new(""));
+        let parent = parent(path);
         if let Some((kept, dir)) = &self.parent
             && kept == parent
         {
             return Ok((Rc::clone(dir), name));
         }
-        let dir = Rc::new(self.ensure_dir(parent)?);
+        let dir = Rc::new(self.open_dir(parent, true).map_err(self.error("openat2"))?);
         self.parent = Some((parent.to_owned(), Rc::clone(&dir)));
         Ok((dir, name))
     }
 
-    fn open_dir(&self, path: &Path) -> Result<OwnedFd, Errno> {
+    fn open_dir(&self, path: &Path, make: bool) -> Result<OwnedFd, Errno> {
         match sys::open_in_root(self.root.as_fd(), path, PATH_ONLY, Mode::empty()).map_err(errno) {
+            Err(Errno::NOENT) if make => open_dir_by_hand(self.root.as_fd(), path, true),
             // Older than 5.6 or filtered; or somebody renames directories anywhere on this machine,
             // and the kernel can't be sure that a `..` stayed inside (openat2(2)).
-            Err(Errno::NOSYS | Errno::AGAIN) => open_dir_by_hand(self.root.as_fd(), path),
+            Err(Errno::NOSYS | Errno::AGAIN) => open_dir_by_hand(self.root.as_fd(), path, make),
             other => other,
         }
     }
+}
 
-    /// Opens a directory. What is missing of it is made: layers don't always name the parents.
-    fn ensure_dir(&mut self, path: &Path) -> Result<OwnedFd, UnpackError> {
-        match self.open_dir(path) {
-            Err(Errno::NOENT) => {}
-            other => return other.map_err(self.error("openat2")),
-        }
-        let mut sofar = PathBuf::new();
-        for part in path {
-            let dir = self.open_dir(&sofar).map_err(self.error("openat2"))?;
-            sofar.push(part);
-            match rustix::fs::mkdirat(&dir, part, Mode::from_raw_mode(0o755)) {
-                Ok(()) => self.later(&sofar, Meta { mode: 0o755, ..Meta::default() })?,
-                Err(Errno::EXIST) => {}
-                Err(e) => return Err(self.error("mkdirat")(e)),
-            }
-        }
-        self.open_dir(path).map_err(self.error("openat2"))
+/// A name without `/` in front and `.` within. Empty is the root of the layer.
+fn relative(name: &[u8]) -> Result<PathBuf, &'static str> {
+    match name {
+        [] => return Err("it has no name"),
+        _ if name.contains(&0) => return Err("its name holds a NUL"),
+        _ => {}
     }
-
-    fn later(&mut self, path: &Path, meta: Meta) -> Result<(), UnpackError> {
-        let dir = self.open_dir(path).map_err(self.error("openat2"))?;
-        let inode = rustix::fs::fstat(&dir).map_err(self.error("fstat"))?.st_ino;
-        self.directories.insert(path.to_owned(), Later { inode, meta });
-        Ok(())
+    let mut path = PathBuf::new();
+    for part in Path::new(OsStr::from_bytes(name)).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::ParentDir => return Err("its name holds .., which leaves the layer"),
+            _ => {}
+        }
     }
+    Ok(path)
 }
 
-fn times(meta: &Meta) -> Timestamps {
-    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let set = |(seconds, nanos): (i64, u32)| Timespec { tv_sec: seconds, tv_nsec: i64::from(nanos) };
-    let mtime = meta.mtime.map_or(omit, set);
-    Timestamps { last_access: mtime, last_modification: mtime }
+/// Also the overlay's own escapes (`trusted.overlay.overlay.`), which begin alike.
+fn is_overlays(key: &[u8]) -> bool {
+    key.starts_with(b"trusted.overlay.") || key.starts_with(b"user.overlay.")
 }
 
-fn is_whiteout(stat: &rustix::fs::Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
-fn mknod(dir: BorrowedFd<'_>, name: &OsStr, kind: FileType, device: (u32, u32)) -> Result<(), Errno> {
-    sys::mknodat(dir, Path::new(name), kind, Mode::from_raw_mode(0o600), device).map_err(errno)
+fn kind_of(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
 }
 
 fn errno(e: sys::SysError) -> Errno {

@@ -1,21 +1,24 @@
-//! The frames of a tar: headers, long names, PAX records, contents.
+//! The frames of a tar: headers, long names, PAX records, contents; read and written.
 //!
-//! The `tar` crate reads one header. The walk from header to header is ours, since a layer may come
-//! from an enemy: names and records are bounded, and values may hold line ends (a capability does).
+//! The `tar` crate knows one header. The walk from header to header is ours, since a layer may come
+//! from an enemy: names and records are bounded, and the size of a link is no way to hide an entry.
 //! Source: POSIX pax, "ustar Interchange Format" and "pax Header Block"; tar(5).
 
-use std::io::{self, Read};
+use std::io::{self, Read, Take, Write};
 
-use tar::{EntryType, Header};
+use tar::{Builder, EntryType, Header};
 
 const BLOCK: usize = 512;
 /// The most bytes of one long name or one set of PAX records: what Go's archive/tar allows.
 const MOST_SPECIAL: u64 = 1 << 20;
+/// What the octal digits of a ustar header can hold (tar(5): 7 of an id, 11 of a size or time).
+const MOST_ID: i64 = 0o777_7777;
+const MOST_SIZE: i64 = 0o777_7777_7777;
 
-/// Names and values of extended attributes.
-pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+/// Keys and values: PAX records, extended attributes.
+pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// One file of a tar.
+/// One file of a tar, but for its contents.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     /// As it stands there: relative or absolute, with `.` and `..`.
@@ -27,63 +30,62 @@ pub(crate) struct Entry {
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Seconds and nanoseconds since 1970.
+    /// Seconds and nanoseconds since 1970. The latter are read, but not written.
     pub(crate) mtime: (i64, u32),
     /// Major and minor number of a device.
     pub(crate) device: (u32, u32),
-    pub(crate) xattrs: Xattrs,
+    pub(crate) xattrs: Pairs,
+}
+
+impl Default for Entry {
+    /// An empty file.
+    fn default() -> Self {
+        let (name, link, xattrs) = Default::default();
+        let (mode, uid, gid, mtime, device) = Default::default();
+        Self { name, link, kind: EntryType::Regular, mode, uid, gid, mtime, device, xattrs }
+    }
 }
 
 /// Reads entry by entry; as a [`Read`] it gives the contents of the last one.
 pub(crate) struct TarReader<R> {
-    inner: R,
-    /// Bytes of the current contents not yet read.
-    left: u64,
+    /// Limited to the contents of the current entry.
+    inner: Take<R>,
     /// Zeros behind them, up to the next block.
     padding: u64,
 }
 
 impl<R: Read> Read for TarReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
-        if most == 0 {
-            return Ok(0);
+        match self.inner.read(buf)? {
+            0 if self.inner.limit() > 0 && !buf.is_empty() => Err(bad("the tar ends within a file")),
+            n => Ok(n),
         }
-        let n = self.inner.read(&mut buf[..most])?;
-        if n == 0 {
-            return Err(bad("the tar ends within a file"));
-        }
-        self.left -= n as u64;
-        Ok(n)
     }
 }
 
 impl<R: Read> TarReader<R> {
     pub(crate) fn new(inner: R) -> Self {
-        Self { inner, left: 0, padding: 0 }
+        Self { inner: inner.take(0), padding: 0 }
     }
 
     /// What was wrapped, read up to the end of the archive, not of the stream.
     pub(crate) fn into_inner(self) -> R {
-        self.inner
+        self.inner.into_inner()
     }
 
     /// The number of bytes in the contents of the current entry that are still to be read.
     pub(crate) fn left(&self) -> u64 {
-        self.left
+        self.inner.limit()
     }
 
     /// The next file, or the end.
     pub(crate) fn next_entry(&mut self) -> io::Result<Option<Entry>> {
-        let mut pax = Vec::new();
-        let (mut long_name, mut long_link) = (None, None);
+        let (mut long_name, mut long_link, mut pax) = (None, None, Vec::new());
         loop {
-            self.skip()?;
             let Some(header) = self.header()? else { return Ok(None) };
-            self.frame(size_of(&header)?)?;
             match header.entry_type() {
-                EntryType::GNULongName => long_name = Some(without_nul(self.special()?)),
-                EntryType::GNULongLink => long_link = Some(without_nul(self.special()?)),
+                EntryType::GNULongName => long_name = Some(self.special()?),
+                EntryType::GNULongLink => long_link = Some(self.special()?),
                 EntryType::XHeader => pax = records(&self.special()?)?,
                 // Go's archive/tar, and so Docker, doesn't apply global records either.
                 EntryType::XGlobalHeader => drop(self.special()?),
@@ -92,10 +94,8 @@ impl<R: Read> TarReader<R> {
                     let mut entry = entry_of(&header)?;
                     entry.name = long_name.unwrap_or(entry.name);
                     entry.link = long_link.unwrap_or(entry.link);
-                    if let Some(size) = apply(pax, &mut entry)?
-                        && has_contents(entry.kind)
-                    {
-                        self.frame(size)?;
+                    if let Some(size) = apply(pax, &mut entry)? {
+                        self.frame(entry.kind, size)?;
                     }
                     // Before POSIX a directory was a file whose name ends in a slash.
                     if entry.kind == EntryType::Regular && entry.name.ends_with(b"/") {
@@ -107,86 +107,60 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    fn frame(&mut self, size: u64) -> io::Result<()> {
-        self.left = size;
+    /// The size in a header means no bytes behind it where the kind has none: some writers put
+    /// the size of the target there.
+    fn frame(&mut self, kind: EntryType, size: u64) -> io::Result<()> {
+        use EntryType::{Block, Char, Directory, Fifo, Link, Symlink};
+        let size = if matches!(kind, Link | Symlink | Directory | Char | Block | Fifo) { 0 } else { size };
+        self.inner.set_limit(size);
         self.padding = size.checked_next_multiple_of(BLOCK as u64).ok_or(bad("size is too big"))? - size;
         Ok(())
     }
 
-    fn skip(&mut self) -> io::Result<()> {
-        io::copy(self, &mut io::sink())?;
-        let padding = io::copy(&mut (&mut self.inner).take(self.padding), &mut io::sink())?;
-        // The zeros behind the last file are sometimes missing; nothing is lost then.
-        self.padding -= padding.min(self.padding);
-        Ok(())
-    }
-
-    /// One header with a right sum. A block of zeros, or the end of the stream, ends the archive.
+    /// The next header, with a right sum. A block of zeros, or the end of the stream, ends the archive.
     fn header(&mut self) -> io::Result<Option<Header>> {
+        io::copy(self, &mut io::sink())?;
+        // The zeros behind the last file are sometimes missing; nothing is lost then.
+        self.inner.set_limit(self.padding);
+        io::copy(&mut self.inner, &mut io::sink())?;
+        self.inner.set_limit(BLOCK as u64);
         let mut block = Vec::with_capacity(BLOCK);
-        (&mut self.inner).take(BLOCK as u64).read_to_end(&mut block)?;
-        if block.is_empty() || block.iter().all(|b| *b == 0) {
+        self.inner.read_to_end(&mut block)?;
+        if block.iter().all(|b| *b == 0) {
             return Ok(None);
         }
         if block.len() < BLOCK {
             return Err(bad("the tar ends within a header"));
         }
         let header = Header::from_byte_slice(&block).clone();
-        let sum: u32 = block.iter().enumerate().map(|(i, b)| sum_byte(i, *b)).sum();
-        if header.cksum().ok() != Some(sum) {
+        let mut right = header.clone();
+        right.set_cksum();
+        if header.cksum().ok() != right.cksum().ok() {
             return Err(bad("this is no tar: the header's checksum is wrong"));
         }
+        self.frame(header.entry_type(), field(&header.as_old().size, header.entry_size())?)?;
         Ok(Some(header))
     }
 
+    /// The contents as a name, or as records.
     fn special(&mut self) -> io::Result<Vec<u8>> {
-        if self.left > MOST_SPECIAL {
+        if self.left() > MOST_SPECIAL {
             return Err(bad("a name or a set of PAX records is longer than 1 MiB"));
         }
         let mut bytes = Vec::new();
         self.read_to_end(&mut bytes)?;
+        bytes.truncate(bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1));
         Ok(bytes)
     }
-}
-
-/// The field of the sum itself, at 148 to 155, counts as spaces.
-fn sum_byte(at: usize, byte: u8) -> u32 {
-    u32::from(if (148..156).contains(&at) { b' ' } else { byte })
 }
 
 fn bad(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// The size in a header means no bytes behind it where the kind has none: some writers put
-/// the size of the target there.
-fn has_contents(kind: EntryType) -> bool {
-    !matches!(
-        kind,
-        EntryType::Link
-            | EntryType::Symlink
-            | EntryType::Directory
-            | EntryType::Char
-            | EntryType::Block
-            | EntryType::Fifo
-    )
-}
-
-fn without_nul(mut name: Vec<u8>) -> Vec<u8> {
-    while name.last() == Some(&0) {
-        name.pop();
-    }
-    name
-}
-
 /// A numeric field; old writers leave fields that they don't use empty.
 fn field(raw: &[u8], value: io::Result<u64>) -> io::Result<u64> {
     if raw.iter().all(|b| matches!(b, 0 | b' ')) { Ok(0) } else { value }
-}
-
-fn size_of(header: &Header) -> io::Result<u64> {
-    let size = field(&header.as_old().size, header.entry_size())?;
-    Ok(if has_contents(header.entry_type()) { size } else { 0 })
 }
 
 fn entry_of(header: &Header) -> io::Result<Entry> {
@@ -211,15 +185,15 @@ fn id(number: u64) -> io::Result<u32> {
     u32::try_from(number).ok().filter(|n| *n != u32::MAX).ok_or(bad("an owner's id has more than 32 bits"))
 }
 
-/// `<length> <key>=<value>\n`, the length in decimal and of the whole record.
-fn records(mut bytes: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+/// `<length> <key>=<value>\n`, the length in decimal and of the whole record. The `tar` crate splits at
+/// line ends, but a value may hold one (a capability does).
+fn records(mut bytes: &[u8]) -> io::Result<Pairs> {
     let broken = || bad("broken PAX records");
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let space = bytes.iter().position(|b| *b == b' ').ok_or_else(broken)?;
         let length: usize = text(&bytes[..space])?.parse().map_err(|_| broken())?;
-        let record = bytes.get(space + 1..length).ok_or_else(broken)?;
-        let record = record.strip_suffix(b"\n").ok_or_else(broken)?;
+        let record = bytes.get(space + 1..length).and_then(|r| r.strip_suffix(b"\n")).ok_or_else(broken)?;
         let equals = record.iter().position(|b| *b == b'=').ok_or_else(broken)?;
         found.push((record[..equals].to_vec(), record[equals + 1..].to_vec()));
         bytes = &bytes[length..];
@@ -228,7 +202,7 @@ fn records(mut bytes: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 /// Lets the records replace what the header says. Gives the size, if they name one.
-fn apply(pax: Vec<(Vec<u8>, Vec<u8>)>, entry: &mut Entry) -> io::Result<Option<u64>> {
+fn apply(pax: Pairs, entry: &mut Entry) -> io::Result<Option<u64>> {
     let mut size = None;
     for (key, value) in pax {
         let number = || text(&value)?.parse::<u64>().map_err(|_| bad("a PAX record is no number"));
@@ -243,9 +217,8 @@ fn apply(pax: Vec<(Vec<u8>, Vec<u8>)>, entry: &mut Entry) -> io::Result<Option<u
                 return Err(bad("sparse files of GNU tar are not read"));
             }
             key => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    entry.xattrs.push((name.to_vec(), value));
-                }
+                let name = key.strip_prefix(b"SCHILY.xattr.");
+                entry.xattrs.extend(name.map(|name| (name.to_vec(), value)));
             }
         }
     }
@@ -266,6 +239,51 @@ fn time(text: &str) -> Option<(i64, u32)> {
         return Some((whole.checked_sub(1)?, 1_000_000_000 - nanos));
     }
     Some((whole, nanos))
+}
+
+impl Entry {
+    /// Writes it with the `size` bytes of `contents`: a ustar header, and PAX records where that is
+    /// too small. What does not fit is cut there: old readers see something.
+    pub(crate) fn write(
+        &self,
+        tar: &mut Builder<impl Write>,
+        contents: impl Read,
+        size: u64,
+    ) -> io::Result<()> {
+        let mut header = Header::new_ustar();
+        let mut pax: Vec<(String, Vec<u8>)> = Vec::new();
+        header.set_entry_type(self.kind);
+        header.set_mode(self.mode);
+        let old = header.as_old_mut();
+        for (key, field, text) in
+            [("path", &mut old.name, &self.name), ("linkpath", &mut old.linkname, &self.link)]
+        {
+            let n = text.len().min(field.len());
+            field[..n].copy_from_slice(&text[..n]);
+            if n < text.len() || !text.is_ascii() {
+                pax.push((key.to_owned(), text.clone()));
+            }
+        }
+        let mut number = |key: &str, value: i64, most: i64| {
+            if !(0..=most).contains(&value) {
+                pax.push((key.to_owned(), value.to_string().into_bytes()));
+            }
+            value.clamp(0, most).cast_unsigned()
+        };
+        header.set_uid(number("uid", self.uid.into(), MOST_ID));
+        header.set_gid(number("gid", self.gid.into(), MOST_ID));
+        header.set_size(number("size", size.cast_signed(), MOST_SIZE));
+        header.set_mtime(number("mtime", self.mtime.0, MOST_SIZE));
+        header.set_device_major(self.device.0)?;
+        header.set_device_minor(self.device.1)?;
+        header.set_cksum();
+        let xattr = |(key, value): &(Vec<u8>, Vec<u8>)| {
+            (format!("SCHILY.xattr.{}", String::from_utf8_lossy(key)), value.clone())
+        };
+        pax.extend(self.xattrs.iter().map(xattr));
+        tar.append_pax_extensions(pax.iter().map(|(key, value)| (key.as_str(), value.as_slice())))?;
+        tar.append(&header, contents)
+    }
 }
 
 #[cfg(test)]

@@ -2,15 +2,14 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::tarwrite::{Record, TarWriter};
+use super::{Entry as Record, *};
 
 fn tar_of(files: &[(Record, &[u8])]) -> Vec<u8> {
-    let mut writer = TarWriter::new(Vec::new());
+    let mut tar = Builder::new(Vec::new());
     for (record, contents) in files {
-        writer.append(record, *contents, contents.len() as u64).unwrap();
+        record.write(&mut tar, *contents, contents.len() as u64).unwrap();
     }
-    writer.finish().unwrap()
+    tar.into_inner().unwrap()
 }
 
 fn file(name: &[u8]) -> Record {
@@ -58,7 +57,7 @@ fn what_is_written_is_read_with_all_its_metadata() {
         mode: 0o4755,
         uid: 3_000_000_000,
         gid: 7,
-        mtime: -5,
+        mtime: (-5, 0),
         xattrs: vec![(b"user.k".to_vec(), b"a\nb\0=c".to_vec())],
         ..Record::default()
     };

@@ -1,8 +1,12 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 
+use std::path::PathBuf;
+
+use tar::{Builder, EntryType};
+
 use super::*;
-use crate::tarwrite::{Record, TarWriter};
+use crate::tarfile::Entry as Record;
 
 /// Where one layer is unpacked, with something beside it that must never change.
 struct Try {
@@ -30,11 +34,11 @@ impl Try {
         UnpackOptions::rootless(Owners::Single)
     }
 
-    fn unpack(&self, files: &[Record]) -> Result<Unpacked, UnpackError> {
+    fn unpack(&self, files: &[Record]) -> Result<Unpacked, Error> {
         self.unpack_with(files, &Self::options())
     }
 
-    fn unpack_with(&self, files: &[Record], options: &UnpackOptions) -> Result<Unpacked, UnpackError> {
+    fn unpack_with(&self, files: &[Record], options: &UnpackOptions) -> Result<Unpacked, Error> {
         let bytes = tar_of(files);
         let done = unpack_layer(&bytes[..], &self.at(""), options);
         assert_eq!(fs::read(self.outside().join("file")).unwrap(), b"the host's");
@@ -45,7 +49,7 @@ impl Try {
     /// The tar is refused, for a reason with these words, and the entry's name is told.
     fn refuses(&self, files: &[Record], words: &str) {
         match self.unpack(files) {
-            Err(UnpackError::Refused { name, why }) => {
+            Err(Error::Refused { name, why }) => {
                 assert!(why.contains(words), "{why}");
                 assert_eq!(name, String::from_utf8_lossy(&files.last().unwrap().name));
             }
@@ -59,17 +63,17 @@ impl Try {
 }
 
 fn tar_of(files: &[Record]) -> Vec<u8> {
-    let mut writer = TarWriter::new(Vec::new());
+    let mut tar = Builder::new(Vec::new());
     for record in files {
         // A file says its own name.
         let contents: &[u8] = if record.kind == EntryType::Regular { &record.name } else { b"" };
-        writer.append(record, contents, contents.len() as u64).unwrap();
+        record.write(&mut tar, contents, contents.len() as u64).unwrap();
     }
-    writer.finish().unwrap()
+    tar.into_inner().unwrap()
 }
 
 fn file(name: &str) -> Record {
-    Record { name: name.into(), mode: 0o644, mtime: 1_000_000_000, ..Record::default() }
+    Record { name: name.into(), mode: 0o644, mtime: (1_000_000_000, 0), ..Record::default() }
 }
 fn dir(name: &str) -> Record {
     Record { kind: EntryType::Directory, mode: 0o755, ..file(name) }
@@ -191,7 +195,7 @@ fn a_hard_link_to_itself_keeps_the_file() {
 fn a_hard_link_to_a_directory_is_refused_by_the_kernel() {
     let error = Try::new().unpack(&[dir("d"), hard("h", "d")]).unwrap_err();
     assert!(
-        matches!(&error, UnpackError::Make { call: "linkat", source, .. } if source.raw_os_error() == Some(1)),
+        matches!(&error, Error::Make { call: "linkat", source, .. } if source.raw_os_error() == Some(1)),
         "{error:?}"
     );
 }
@@ -259,7 +263,7 @@ fn a_file_replaces_a_directory_and_a_directory_a_file() {
 #[test]
 fn a_directory_named_twice_keeps_what_is_in_it() {
     let t = Try::new();
-    t.unpack(&[dir("d"), file("d/f"), Record { mode: 0o711, mtime: 5, ..dir("d") }]).unwrap();
+    t.unpack(&[dir("d"), file("d/f"), Record { mode: 0o711, mtime: (5, 0), ..dir("d") }]).unwrap();
     assert_eq!(t.read("d/f"), "d/f");
     let d = fs::metadata(t.at("d")).unwrap();
     assert_eq!((d.mode() & 0o7777, d.mtime()), (0o711, 5));
@@ -268,7 +272,7 @@ fn a_directory_named_twice_keeps_what_is_in_it() {
 #[test]
 fn closed_directories_are_filled_and_closed_again() {
     let t = Try::new();
-    let closed = Record { mode: 0o000, mtime: 5, ..dir("d") };
+    let closed = Record { mode: 0o000, mtime: (5, 0), ..dir("d") };
     t.unpack(&[closed, file("d/f"), Record { mode: 0o1777, ..dir("tmp") }]).unwrap();
     let d = fs::metadata(t.at("d")).unwrap();
     assert_eq!((d.mode() & 0o7777, d.mtime()), (0o000, 5));
@@ -281,7 +285,7 @@ fn closed_directories_are_filled_and_closed_again() {
 #[test]
 fn the_root_of_the_layer_has_metadata_too() {
     let t = Try::new();
-    t.unpack(&[Record { mode: 0o750, mtime: 9, ..dir("./") }, file("./f")]).unwrap();
+    t.unpack(&[Record { mode: 0o750, mtime: (9, 0), ..dir("./") }, file("./f")]).unwrap();
     let root = fs::metadata(t.at("")).unwrap();
     assert_eq!((root.mode() & 0o7777, root.mtime()), (0o750, 9));
     Try::new().refuses(&[link("/", "/etc")], "root of the layer");
@@ -355,7 +359,7 @@ fn more_bytes_than_allowed_are_refused() {
     let options = UnpackOptions { max_bytes: 5, ..Try::options() };
     t.unpack_with(&[file("123"), file("45")], &options).unwrap();
     let error = t.unpack_with(&[file("123"), file("456")], &options).unwrap_err();
-    assert!(matches!(error, UnpackError::TooBig { limit: 5 }), "{error:?}");
+    assert!(matches!(error, Error::TooBig { limit: 5, .. }), "{error:?}");
 }
 
 #[test]
@@ -405,7 +409,7 @@ fn the_diff_id_is_of_every_byte_and_compression_makes_no_difference() {
 fn a_compression_that_is_not_read_is_named() {
     let t = Try::new();
     let error = unpack_layer(&b"\x28\xb5\x2f\xfd rest"[..], &t.at(""), &Try::options()).unwrap_err();
-    let UnpackError::Read { source, .. } = &error else { panic!("{error:?}") };
+    let Error::Read { source, .. } = &error else { panic!("{error:?}") };
     assert!(source.to_string().contains("zstd"), "{source}");
 }
 

@@ -1,57 +1,127 @@
-//! Resolving a path inside a directory by hand, where openat2(2) is missing or filtered.
-//!
-//! Somebody who renames directories meanwhile could lead this astray. Nobody does: the tree below is
-//! not yet known to anyone but us.
+//! Walking over descriptors: opening and removing what nobody else knows of yet.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MOST_LINKS: u32 = 40;
 
-/// Opens the directory `path` as if `root` were `/`.
-pub(crate) fn open_dir_by_hand(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
-    // The way down from the root: `..` goes back, and not above the first.
-    let mut way = vec![root.try_clone_to_owned().map_err(|_| Errno::MFILE)?];
-    let mut todo = parts(path.as_os_str());
-    let mut links = 0;
-    while let (Some(part), Some(here)) = (todo.pop(), way.last()) {
+/// Opens the directory `path` as if `root` were `/`: by hand, where openat2(2) is missing or filtered,
+/// or where directories that `path` itself names are to be made.
+///
+/// Somebody who renames directories meanwhile could lead this astray. Nobody does: the tree below is
+/// not yet known to anyone but us.
+pub(crate) fn open_dir_by_hand(root: BorrowedFd<'_>, path: &Path, make: bool) -> Result<OwnedFd, Errno> {
+    let open = |dir: BorrowedFd<'_>, name: &OsStr| {
+        rustix::fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    };
+    let top = OsStr::new(".");
+    let mut here = open(root, top)?;
+    let (mut depth, mut links) = (0, 0);
+    let mut todo = parts(path.as_os_str(), make);
+    while let Some((part, make)) = todo.pop() {
         if part == ".." {
-            if way.len() > 1 {
-                way.pop();
+            // Not above the root.
+            if depth > 0 {
+                (here, depth) = (open(here.as_fd(), &part)?, depth - 1);
             }
             continue;
         }
-        let how = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let next = rustix::fs::openat(here, &part, how, Mode::empty())?;
+        let next = match open(here.as_fd(), &part) {
+            Err(Errno::NOENT) if make => {
+                rustix::fs::mkdirat(&here, &part, Mode::RWXU)?;
+                // Whatever the umask is.
+                rustix::fs::chmodat(&here, &part, Mode::from_raw_mode(0o755), AtFlags::empty())?;
+                open(here.as_fd(), &part)?
+            }
+            other => other?,
+        };
         match FileType::from_raw_mode(rustix::fs::fstat(&next)?.st_mode) {
-            FileType::Directory => way.push(next),
+            FileType::Directory => (here, depth) = (next, depth + 1),
+            FileType::Symlink if links == MOST_LINKS => return Err(Errno::LOOP),
             FileType::Symlink => {
                 links += 1;
-                if links > MOST_LINKS {
-                    return Err(Errno::LOOP);
-                }
                 let text = rustix::fs::readlinkat(next.as_fd(), "", Vec::new())?.into_bytes();
                 if text.starts_with(b"/") {
-                    way.truncate(1);
+                    (here, depth) = (open(root, top)?, 0);
                 }
-                todo.extend(parts(OsStr::from_bytes(&text)));
+                // What a link leads to is not made: it is another layer's, or nobody's.
+                todo.extend(parts(OsStr::from_bytes(&text), false));
             }
             _ => return Err(Errno::NOTDIR),
         }
     }
-    way.pop().ok_or(Errno::NOENT)
+    Ok(here)
 }
 
-/// The components, last first, without `.` and slashes.
-fn parts(path: &OsStr) -> Vec<OsString> {
+/// The components, last first, without `.` and slashes; each with `make`.
+fn parts(path: &OsStr, make: bool) -> Vec<(OsString, bool)> {
     let named = path.as_bytes().split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".");
-    named.rev().map(|p| OsString::from_vec(p.to_vec())).collect()
+    named.rev().map(|p| (OsStr::from_bytes(p).to_owned(), make)).collect()
+}
+
+/// Where the kernel finds an open directory: for calls that take no descriptor.
+pub(crate) fn proc_path(dir: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()))
+}
+
+/// The names in an open directory, as they come.
+pub(crate) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
+    fs::read_dir(proc_path(dir))?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+/// Removes `name` in `dir`, and all below it if it is a directory. No link is followed.
+///
+/// [`fs::remove_dir_all`] holds one descriptor a level, and a layer may have more levels than a process
+/// may have descriptors. So the children of a child are moved up until nothing is left below.
+pub(crate) fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    if unlinked(dir, name)? {
+        return Ok(());
+    }
+    let open = |dir: BorrowedFd<'_>, name: &OsStr| {
+        let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(dir, name, how, Mode::empty())
+    };
+    let top = open(dir, name)?;
+    let mut number = 0_u64;
+    while let left = names(top.as_fd())?
+        && !left.is_empty()
+    {
+        for name in left {
+            if unlinked(top.as_fd(), &name)? {
+                continue;
+            }
+            let sub = open(top.as_fd(), &name)?;
+            for below in names(sub.as_fd())? {
+                if unlinked(sub.as_fd(), &below)? {
+                    continue;
+                }
+                while let Err(e) = rustix::fs::renameat(&sub, &below, &top, format!(".{number}")) {
+                    if !matches!(e, Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) {
+                        return Err(e.into());
+                    }
+                    number += 1;
+                }
+            }
+            rustix::fs::unlinkat(&top, &name, AtFlags::REMOVEDIR)?;
+        }
+    }
+    Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
+}
+
+/// Whether it was no directory. unlink(2) of one: EISDIR on Linux, EPERM by POSIX.
+fn unlinked(dir: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+        Err(Errno::ISDIR | Errno::PERM) => Ok(false),
+        other => other.map(|()| true),
+    }
 }
 
 #[cfg(test)]
@@ -94,7 +164,7 @@ mod tests {
             "./usr//lib/.",
             "nothing",
         ] {
-            let by_hand = open_dir_by_hand(root.as_fd(), Path::new(path));
+            let by_hand = open_dir_by_hand(root.as_fd(), Path::new(path), false);
             let by_kernel = sys::open_in_root(root.as_fd(), Path::new(path), how, Mode::empty());
             let inode = |fd: OwnedFd| std::fs::File::from(fd).metadata().unwrap().ino();
             let (ours, kernels) = (

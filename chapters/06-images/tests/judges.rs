@@ -105,7 +105,7 @@ fn image_of(dir: &Path) -> Layout {
     let layout = Layout::open_or_create(&dir.join("images")).unwrap();
     let gzip = PackOptions { compression: Compression::Gzip(6), ..PLAIN };
     let pack = |writer: &mut dyn std::io::Write| {
-        Ok::<_, images::LayoutError>(pack_layer(&dir.join("tree"), writer, &gzip).unwrap())
+        Ok::<_, images::Error>(pack_layer(&dir.join("tree"), writer, &gzip).unwrap())
     };
     let (layer, packed) = layout.put_with(media::LAYER_GZIP, pack).unwrap();
     let rootfs = RootFs { diff_ids: vec![packed.diff_id], ..RootFs::default() };

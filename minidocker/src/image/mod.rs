@@ -8,7 +8,7 @@ mod load;
 
 use std::path::PathBuf;
 
-use images::{Digest, ImageConfig, Layout, LayoutError, PackError, Reference, ReferenceError, UnpackError};
+use images::{Digest, ImageConfig, Layout, Reference, ReferenceError};
 
 use crate::store::{Store, StoreError};
 
@@ -79,15 +79,9 @@ pub enum ImageError {
     /// The built-in image can't be made on this machine.
     #[error("hostbox can't be made: {0}")]
     Hostbox(String),
-    /// The layout on disk.
+    /// The layout on disk, a layer, or a directory that was to become one.
     #[error("{0}")]
-    Layout(#[from] LayoutError),
-    /// A layer.
-    #[error("{0}")]
-    Unpack(#[from] UnpackError),
-    /// A directory that was to become a layer.
-    #[error("{0}")]
-    Pack(#[from] PackError),
+    Images(#[from] images::Error),
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -120,7 +114,7 @@ pub fn resolve(store: &Store, name: &str) -> Result<Image, ImageError> {
 /// The configuration of the image `id` (`sha256:…`), of which a container was made.
 ///
 /// # Errors
-/// [`ImageError::Layout`]: the image is gone. [`ImageError::Name`]: no digest.
+/// [`ImageError::Images`]: the image is gone. [`ImageError::Name`]: no digest.
 pub fn config(store: &Store, id: &str) -> Result<ImageConfig, ImageError> {
     load::config(&Layout::open_or_create(&store.images())?, id)
 }
@@ -129,7 +123,7 @@ pub fn config(store: &Store, id: &str) -> Result<ImageConfig, ImageError> {
 /// again after the next boot. For the supervisor, off the way that a user waits for.
 ///
 /// # Errors
-/// [`ImageError::Unpack`].
+/// [`ImageError::Images`].
 pub fn sync_layers(store: &Store, config: &ImageConfig) -> Result<(), ImageError> {
     for diff_id in &config.rootfs.diff_ids {
         images::sync_layer(&store.layers(), diff_id)?;

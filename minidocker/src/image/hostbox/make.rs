@@ -137,8 +137,7 @@ fn name(
     // The same programs give the same layer, whenever it is made.
     let options =
         PackOptions { owners: Owners::Single, mtime: Some(record.newest()), compression: Compression::None };
-    let pack = |writer: &mut dyn std::io::Write| Ok::<_, ImageError>(pack_layer(tree, writer, &options)?);
-    let (layer, packed) = layout.put_with(media::LAYER, pack)?;
+    let (layer, packed) = layout.put_with(media::LAYER, |writer| pack_layer(tree, writer, &options))?;
     load::unpack(store, layout, &packed.diff_id, &layer)?;
     let config = files::config(jiff::Timestamp::now().to_string(), packed.diff_id);
     let config_blob = layout.put_json(media::CONFIG, &config)?;
