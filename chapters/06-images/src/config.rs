@@ -18,9 +18,6 @@ pub struct ImageConfig {
     /// When it was made, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// Who made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author: Option<String>,
     /// GOARCH.
     pub architecture: String,
     /// GOOS.
@@ -33,7 +30,7 @@ pub struct ImageConfig {
     /// How each layer came about, the lowest first.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
-    /// Everything else (variant, os.version, Docker's container_config, ...).
+    /// Everything else (author, variant, os.version, Docker's container_config, ...).
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -43,7 +40,6 @@ impl Default for ImageConfig {
     fn default() -> Self {
         Self {
             created: None,
-            author: None,
             architecture: architecture().to_owned(),
             os: "linux".to_owned(),
             config: RunConfig::default(),
@@ -113,10 +109,7 @@ pub struct History {
     /// By which command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// Only the configuration changed: this entry has no layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub empty_layer: Option<bool>,
-    /// Everything else (author, comment).
+    /// Everything else (author, comment, empty_layer).
     #[serde(flatten)]
     pub extra: Extra,
 }

@@ -38,13 +38,6 @@ pub fn is_unpacked(layers: &Path, diff_id: &Digest) -> bool {
         || fs::read(dir.join("boot-id")).is_ok_and(|then| fs::read(BOOT_ID).is_ok_and(|now| now == then))
 }
 
-/// Whether the layer's root is opaque: nothing of the layers below it is to be seen. overlayfs looks
-/// for that mark in every directory but the root of a layer, so whoever stacks the layers does.
-#[must_use]
-pub fn hides_all_below(lower: &Path) -> bool {
-    crate::pack::is_opaque(lower)
-}
-
 /// Unpacks the blob of a layer below `layers`, checks its diff id, and only then gives it its name.
 ///
 /// A layer that is there already is left alone; one from before the last boot is replaced.

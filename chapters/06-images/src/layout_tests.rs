@@ -16,7 +16,8 @@ fn files(dir: &Path) -> Vec<String> {
 
 /// A manifest without layers, whose configuration says who made it.
 fn manifest(layout: &Layout, author: &str) -> Descriptor {
-    let config = ImageConfig { author: Some(author.to_owned()), ..ImageConfig::default() };
+    let mut config = ImageConfig::default();
+    config.extra.insert("author".to_owned(), author.into());
     let config = layout.put_json(media::CONFIG, &config).unwrap();
     layout.put_json(media::MANIFEST, &Manifest::new(config, Vec::new())).unwrap()
 }

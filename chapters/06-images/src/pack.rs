@@ -151,7 +151,7 @@ impl<W: Write> Walk<'_, W> {
         let start: &[u8] = if entry.name.is_empty() { b"./" } else { b"/" };
         entry.name.extend(start);
         self.append(&entry, io::empty(), 0)?;
-        if is_opaque(full) {
+        if hides_all_below(full) {
             self.empty_file(&path.join(".wh..wh..opq"))?;
         }
         let shown = self.dir.join(path);
@@ -200,8 +200,12 @@ fn open(full: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(how.bits().cast_signed()).open(full)
 }
 
-/// As the kernel reads it: `y`, for root or under `userxattr` (overlayfs.rst).
-pub(crate) fn is_opaque(dir: &Path) -> bool {
+/// Whether a directory is opaque: nothing of the layers below it is to be seen.
+///
+/// overlayfs looks for that mark in every directory but the root of a layer, so whoever stacks layers
+/// does that. It is read as the kernel does: `y`, for root or under `userxattr` (overlayfs.rst).
+#[must_use]
+pub fn hides_all_below(dir: &Path) -> bool {
     let keys = ["trusted.overlay.opaque", "user.overlay.opaque"];
     keys.iter().any(|key| xattr(dir, OsStr::new(key)).is_ok_and(|value| value == b"y"))
 }

@@ -144,25 +144,17 @@ fn split_domain(text: &str) -> (&str, &str) {
 
 /// `domain-name ["." ...] [":" port]`, or an IPv6 address in brackets.
 fn is_domain(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[').and_then(|t| t.split_once(']')) {
-        Some((address, rest)) => {
-            if address.is_empty() || !address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
-                return false;
-            }
-            ("", rest.strip_prefix(':').or(if rest.is_empty() { None } else { Some("?") }))
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
+    let port = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let name = |part: &str| {
         let inner = part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         inner && !part.is_empty() && !part.starts_with('-') && !part.ends_with('-')
     };
-    let bracketed = text.starts_with('[');
-    (bracketed || host.split('.').all(name))
-        && port.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
+    if let Some((address, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
+        let inner = address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
+        return inner && !address.is_empty() && (rest.is_empty() || rest.strip_prefix(':').is_some_and(port));
+    }
+    let (host, number) = text.split_once(':').map_or((text, None), |(host, number)| (host, Some(number)));
+    host.split('.').all(name) && number.is_none_or(port)
 }
 
 /// Lower case letters and digits, joined by `.`, `_`, `__` or any number of `-`.

@@ -149,10 +149,7 @@ pub struct Index {
     /// The manifests; in a layout, those with a name carry [`annotation::REF_NAME`].
     #[serde(default)]
     pub manifests: Vec<Descriptor>,
-    /// Free words (annotations.md).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// Everything else.
+    /// Everything else (annotations, subject, artifactType).
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -163,7 +160,6 @@ impl Default for Index {
             schema_version: 2,
             media_type: Some(media::INDEX.to_owned()),
             manifests: Vec::new(),
-            annotations: BTreeMap::new(),
             extra: Extra::new(),
         }
     }
