@@ -64,7 +64,7 @@ pub enum Error {
     /// The stream ends early, is not a tar, or its compression is broken.
     #[error("read the layer at {name:?}")]
     Read {
-        /// The last entry that was found, empty at the beginning.
+        /// The last entry that was found, or `(beginning)`.
         name: String,
         /// Why.
         source: io::Error,

@@ -45,8 +45,8 @@ impl<'a> Place<'a> {
     pub(crate) fn open(into: &Path, options: &'a UnpackOptions) -> Result<Self, Error> {
         let root = rustix::fs::openat(CWD, into, PATH_ONLY, Mode::empty()).map_err(io_error("open", into))?;
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let (parent, directories, name, skipped) = Default::default();
-        Ok(Self { root, options, own, parent, directories, name, skipped })
+        let (parent, directories, skipped) = Default::default();
+        Ok(Self { root, options, own, parent, directories, name: "(beginning)".to_owned(), skipped })
     }
 
     /// Makes what `entry` says, or refuses it.
