@@ -51,7 +51,10 @@ pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Re
     let contents = Contents { init_layer, files: files(&request, &facts, &serde_json::to_string(&spec)?)? };
     match container::create(store, request.clone(), &contents) {
         Err(ContainerError::NameTaken { holder, .. }) => {
-            container::recover(store, &container::find(store, &holder)?)?;
+            // Gone by now: then the name is free.
+            if let Ok(dead) = container::find(store, &holder) {
+                container::recover(store, &dead)?;
+            }
             Ok(container::create(store, request, &contents)?)
         }
         other => Ok(other?),
@@ -98,8 +101,11 @@ fn ranges(map: &namespaces::idmap::IdMap) -> Vec<IdRange> {
 /// The text of a file of the image: that of the topmost layer that has it.
 fn from_lowers(lowers: &[PathBuf], path: &str) -> anyhow::Result<Option<String>> {
     for lower in lowers {
-        if let Some(text) = Root::open(lower)?.read(Path::new(path))? {
-            return Ok(Some(text));
+        match Root::open(lower)?.read(Path::new(path)) {
+            Ok(None) => {}
+            // No regular file, a whiteout perhaps: this layer hides those below.
+            Err(e) if e.errno() == sys::Errno::EINVAL => return Ok(None),
+            found => return Ok(found?),
         }
     }
     Ok(None)

@@ -109,13 +109,14 @@ fn run(args: &Run) -> anyhow::Result<u8> {
     if !request.name.is_empty() {
         request.name = container::check_name(&request.name)?.to_owned();
     }
-    supervisor::hold_signals()?;
     let new = launch::create(&store, &base, request)?;
+    supervisor::hold_signals()?;
     let attach = Attach { stdin: args.interactive, stdout: true, stderr: !args.tty, events: false };
     let session = supervisor::spawn(&store, new, attach)?;
-    // While the supervisor works: what a dead one left. It is no failure of this container.
+    let ended = supervisor::carry(session, Foreground { tty: args.tty }, Box::new(drop));
+    // What dead supervisors left. It is no failure of this container.
     container::recover_all(&store).into_iter().for_each(Told::note);
-    match supervisor::carry(session, Foreground { tty: args.tty }, Box::new(drop)) {
+    match ended {
         Ok(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(SupervisorError::Failed(failure)) => Err(failure.into()),
         Err(e) => Err(e.into()),

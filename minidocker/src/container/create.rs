@@ -59,8 +59,7 @@ pub fn create(
     let _containers = Lock::exclusive(&store.lock_of("containers"))?;
     let container = Container::at(store, &request.id);
     let making = store.containers().join(format!(".new-{}", request.id));
-    let dir_mode = 0o711;
-    fs::DirBuilder::new().mode(dir_mode).create(&making).map_err(StoreError::io("mkdir", &making))?;
+    fs::DirBuilder::new().mode(0o700).create(&making).map_err(StoreError::io("mkdir", &making))?;
     let made = fill(store, &container, &making, &mut request, contents);
     match made {
         Ok(lock) => Ok(NewContainer { container, request, lock }),

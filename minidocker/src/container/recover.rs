@@ -1,9 +1,11 @@
 //! What a dead supervisor left, and the end of a container: one way for both.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::create::release_name;
-use super::{Container, ContainerError, Ledger, State, Status, all};
+use super::find::id_of_name;
+use super::{Container, ContainerError, Ledger, Status, all};
 use crate::runtime;
 use crate::store::{Lock, Store, StoreError, is_locked, remove_tree};
 
@@ -96,12 +98,15 @@ pub fn remove(store: &Store, container: &Container) -> Result<(), ContainerError
     // A damaged request must not keep the container, nor its name.
     let name = container.request().map_or_else(|_| name_of(store, &container.id), |r| r.name);
     let gone = store.containers().join(format!(".gone-{}", container.id));
-    match fs::rename(&container.dir, &gone) {
-        Ok(()) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(StoreError::io("rename", &container.dir)(e).into()),
+    {
+        // Else a new container could take the name between the two, and lose it again.
+        let _containers = Lock::exclusive(&store.lock_of("containers"))?;
+        match fs::rename(&container.dir, &gone) {
+            Ok(()) => release_name(store, &name, &container.id),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(StoreError::io("rename", &container.dir)(e).into()),
+        }
     }
-    release_name(store, &name, &container.id);
     Ok(remove_tree(store, &gone)?)
 }
 
@@ -112,37 +117,53 @@ fn name_of(store: &Store, id: &str) -> String {
     ours.next().and_then(|e| e.file_name().into_string().ok()).unwrap_or_default()
 }
 
-/// Removes what a killed `create` or `remove` left under a name with a dot.
+/// Removes what a killed `create` or `remove` left: directories with a dot, and names of nobody.
 fn sweep(store: &Store) -> Result<(), StoreError> {
     let dir = store.containers();
     let entries = fs::read_dir(&dir).map_err(StoreError::io("read", &dir))?;
-    let leftovers: Vec<_> =
-        entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| is_leftover(p)).collect();
-    if leftovers.is_empty() {
+    let names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+    let leftovers: Vec<&String> = names.iter().filter(|n| is_leftover(n)).collect();
+    let links = fs::read_dir(store.names()).map_or(0, Iterator::count);
+    if leftovers.is_empty() && links <= names.len() {
         return Ok(());
     }
-    // Whoever is making a container holds this lock until its own one is held.
-    let _containers = Lock::exclusive(&store.lock_of("containers"))?;
-    for path in leftovers {
-        let file_name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        // `.gone-` is nobody's; only a removal under way may still hold its lock, and shares the work.
-        if file_name.starts_with(".gone-") || !is_locked(&path.join("lock"))? {
-            remove_tree(store, &path)?;
+    let doomed = {
+        // Whoever is making a container holds this lock until its own one is held.
+        let _containers = Lock::exclusive(&store.lock_of("containers"))?;
+        free_names(store);
+        leftovers
+            .into_iter()
+            .filter_map(|name| doom(&dir, name).transpose())
+            .collect::<Result<Vec<_>, _>>()?
+    };
+    doomed.iter().try_for_each(|path| remove_tree(store, path))
+}
+
+/// A leftover as `.gone-…`, which is nobody's; none if somebody is still making it.
+fn doom(dir: &Path, name: &str) -> Result<Option<PathBuf>, StoreError> {
+    let path = dir.join(name);
+    let Some(id) = name.strip_prefix(".new-") else { return Ok(Some(path)) };
+    if is_locked(&path.join("lock"))? {
+        return Ok(None);
+    }
+    let gone = dir.join(format!(".gone-{id}"));
+    match fs::rename(&path, &gone) {
+        Ok(()) => Ok(Some(gone)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::io("rename", path)(e)),
+    }
+}
+
+/// Unlinks the names whose containers are gone.
+fn free_names(store: &Store) {
+    let links = fs::read_dir(store.names()).into_iter().flatten().filter_map(Result::ok);
+    for link in links {
+        if link.file_name().to_str().is_none_or(|name| id_of_name(store, name).is_none()) {
+            let _ = fs::remove_file(link.path());
         }
     }
-    Ok(())
 }
 
-fn is_leftover(path: &std::path::Path) -> bool {
-    path.file_name()
-        .and_then(|n| n.to_str())
-        .is_some_and(|n| n.starts_with(".new-") || n.starts_with(".gone-"))
-}
-
-impl State {
-    /// Whether init runs, as far as the record knows.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.status == Status::Running
-    }
+fn is_leftover(name: &str) -> bool {
+    name.starts_with(".new-") || name.starts_with(".gone-")
 }

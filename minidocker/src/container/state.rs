@@ -80,6 +80,12 @@ impl State {
         }
     }
 
+    /// Whether init runs, as far as the record knows.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.status == Status::Running
+    }
+
     /// Reads the state of the container in `dir`.
     ///
     /// # Errors

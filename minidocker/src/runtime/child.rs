@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 
 use chroot::Root;
@@ -55,7 +54,6 @@ impl<'p> Child<'p> {
             })));
         }
         if let Err(failure) = self.set_up() {
-            // An injected fault must not hide itself.
             let _ = send(self.reports.as_fd(), &Report::Failed(failure), &[]);
         }
         sys::exit_now(1)
@@ -134,7 +132,9 @@ impl<'p> Child<'p> {
                 .map_err(|e| Failure::of(format!("cannot make {} read-only", path.display()), &e)),
             Step::WorkingDir(dir) => working_dir(dir),
             Step::Credentials(credentials) => become_user(credentials),
-            Step::DieWithParent => self.die_with_parent(),
+            // After the last change of credentials, which would clear it.
+            Step::DieWithParent => namespaces::die_with_parent(self.parent.as_fd())
+                .map_err(|e| Failure::of("cannot ask to die with the supervisor", &e)),
             Step::ExecFifo => self.wait_at_fifo(),
             Step::Exec => Err(exec::become_program(self.plan)),
         }
@@ -142,9 +142,8 @@ impl<'p> Child<'p> {
 
     fn become_root(&self) -> Result<(), Failure> {
         let failed = |e: sys::SysError| Failure::of("cannot become root of the user namespace", &e);
-        if self.plan.namespaces.contains(CloneFlags::CLONE_NEWUSER) {
-            sys::setresgid(sys::Gid::from_raw(0)).map_err(failed)?;
-            sys::setresuid(sys::Uid::from_raw(0)).map_err(failed)?;
+        if let Some(how) = self.plan.how {
+            namespaces::become_root(how).map_err(failed)?;
         }
         sys::setsid().map_err(|e| Failure::of("cannot start a session", &e))?;
         sys::umask(0o022);
@@ -184,18 +183,6 @@ impl<'p> Child<'p> {
         self.stdio =
             Stdio { stdin: again()?, stdout: again()?, stderr: slave.try_clone().map_err(|e| failed(&e))? };
         Ok(())
-    }
-
-    /// After the last change of credentials, which clears it. If the supervisor died before this
-    /// call the kernel tells nobody: so look once more.
-    fn die_with_parent(&self) -> Result<(), Failure> {
-        sys::pdeathsig().map_err(|e| Failure::of("cannot ask to die with the supervisor", &e))?;
-        let mut parent = [PollFd::new(&self.parent, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match rustix::event::poll(&mut parent, Some(&now)) {
-            Ok(0) => Ok(()),
-            _ => sys::exit_now(1),
-        }
     }
 
     fn wait_at_fifo(&mut self) -> Result<(), Failure> {

@@ -58,6 +58,9 @@ pub fn create(
     tell: &mut dyn FnMut(sys::Event),
 ) -> Result<Created, Failure> {
     let mut listed = false;
+    if let Some((uid, gid)) = &plan.id_maps {
+        plan.how = Some(how_to_write(uid, gid).map_err(|e| Failure::of("cannot read our own id maps", &e))?);
+    }
     let group = make_group(plan, ledger, &mut listed)?;
     // In a user namespace mknod(2) of a device gives EPERM anyway.
     let without_mknod =
@@ -158,13 +161,15 @@ fn clone_child(
 /// Writes down who the child is, gives it its ids, and lets it go on.
 fn release_child(plan: &Plan, created: &mut Created, ledger: &mut dyn RuntimeLedger) -> Result<(), Failure> {
     let pid = created.pid.as_raw();
-    let (start_time, pid_namespace) = identity(pid).unwrap_or_default();
+    let (start_time, pid_namespace) =
+        identity(pid).ok_or_else(|| Failure::ours(format!("cannot read /proc/{pid}/stat of the child")))?;
     ledger.record(Resource::Init { pid, start_time, pid_namespace }).map_err(Failure::ours)?;
     created.mount_namespace = std::fs::File::open(format!("/proc/{pid}/ns/mnt")).ok().map(OwnedFd::from);
-    if let Some((uid, gid)) = &plan.id_maps {
+    if let (Some((uid, gid)), Some(how)) = (&plan.id_maps, plan.how) {
         enter(StepKind::IdMaps)?;
-        write_id_maps(created.pid, uid, gid)
-            .map_err(|e| Failure::of(format!("cannot write the id maps of the user namespace: {e}"), &*e))?;
+        let maps = Maps { uid: uid.clone(), gid: gid.clone(), how, why_single: None };
+        write_maps(created.pid, &maps)
+            .map_err(|e| Failure::of(format!("cannot write the id maps of the user namespace: {e}"), &e))?;
     }
     rustix::io::write(&created.reports, b"go")
         .map_err(|_| Failure::ours("the child ended before its set-up"))?;
@@ -172,14 +177,12 @@ fn release_child(plan: &Plan, created: &mut Created, ledger: &mut dyn RuntimeLed
 }
 
 /// By ourselves where we may, or for one id; else by newuidmap and newgidmap.
-fn write_id_maps(pid: Pid, uid: &IdMap, gid: &IdMap) -> Result<(), Box<dyn std::error::Error>> {
-    let how = match Abilities::read()?.may_map_any {
+fn how_to_write(uid: &IdMap, gid: &IdMap) -> std::io::Result<How> {
+    Ok(match Abilities::read()?.may_map_any {
         true => How::Direct,
         false if uid.len() == 1 && gid.len() == 1 => How::Single,
         false => How::Helpers,
-    };
-    let maps = Maps { uid: uid.clone(), gid: gid.clone(), how, why_single: None };
-    Ok(write_maps(pid, &maps)?)
+    })
 }
 
 fn await_ready(created: &mut Created, tell: &mut dyn FnMut(sys::Event)) -> Result<(), Failure> {

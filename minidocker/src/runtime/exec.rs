@@ -1,7 +1,7 @@
 //! The last steps: finding the program, and becoming it.
 
 use std::ffi::CString;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sys::Errno;
@@ -22,8 +22,9 @@ fn unable(code: u8, text: impl std::fmt::Display) -> Failure {
 /// Done before the fifo, so that `create` fails already, with Docker's words.
 pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
     let name = plan.args.first().map(String::as_str).unwrap_or_default();
+    let shown = cut(name);
     if name.contains('/') {
-        return runnable(Path::new(name)).map_err(|e| explain(name, e));
+        return runnable(Path::new(name)).map_err(|e| explain(&shown, e));
     }
     let path = plan.env.iter().find_map(|v| v.strip_prefix("PATH=")).unwrap_or_default();
     let mut refused = None;
@@ -36,11 +37,11 @@ pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
         }
     }
     match refused {
-        Some(errno) => Err(explain(name, errno)),
+        Some(errno) => Err(explain(&shown, errno)),
         None => {
             let mut failure =
-                unable(NOT_FOUND, format!("exec: {name:?}: executable file not found in $PATH"));
-            failure.because = Some(format!("no file of this name is in PATH={path}"));
+                unable(NOT_FOUND, format!("exec: {shown:?}: executable file not found in $PATH"));
+            failure.because = Some(format!("no file of this name is in PATH={}", cut(path)));
             failure.remedy =
                 Some("check the spelling, give the program's path, or use an image that has it".to_owned());
             Err(failure)
@@ -52,6 +53,12 @@ fn explain(name: &str, errno: Errno) -> Failure {
     match errno {
         Errno::ENOENT | Errno::ENOTDIR => {
             unable(NOT_FOUND, format!("exec: {name:?}: stat {name}: {}", errno.desc().to_lowercase()))
+        }
+        Errno::EPERM => {
+            let mut failure = unable(CANNOT_RUN, format!("exec: {name:?}: operation not permitted"));
+            failure.because = Some("it leads to minidocker's own binary on the host".to_owned());
+            failure.remedy = Some("name a program of the image, not /proc/self/exe".to_owned());
+            failure
         }
         Errno::EISDIR => unable(CANNOT_RUN, format!("exec: {name:?}: is a directory")),
         _ => {
@@ -75,9 +82,23 @@ fn runnable(path: &Path) -> Result<PathBuf, Errno> {
     if meta.permissions().mode() & 0o111 == 0 {
         return Err(Errno::EACCES);
     }
+    if is_our_own(path) {
+        return Err(Errno::EPERM);
+    }
     // The real ids are the effective ones here, so access(2) asks the right question.
     rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
     Ok(path.to_owned())
+}
+
+/// Whether running `path` would run our own binary, which lies on the host: by /proc/self/exe, a link
+/// to it, or a script or program whose interpreter that is. A payload that keeps such a file open
+/// could write to it when we have ended (CVE-2019-5736).
+fn is_our_own(path: &Path) -> bool {
+    let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+    let Some(ours) = file(Path::new("/proc/self/exe")) else { return false };
+    // binfmt_script.c and exec.c: a chain of interpreters is at most five long.
+    let mut chain = std::iter::successors(Some(path.to_owned()), |path| interpreter(path)).take(6);
+    chain.any(|path| file(&path) == Some(ours))
 }
 
 /// Becomes the program; comes back only with the failure.
@@ -113,15 +134,29 @@ pub(super) fn become_program(plan: &Plan) -> Failure {
 }
 
 /// What the file asks the kernel to start in its place: the PT_INTERP of ELF, or a script's first line.
-fn interpreter_of(path: &Path) -> Option<String> {
+fn interpreter(path: &Path) -> Option<PathBuf> {
     let file = std::fs::File::open(path).ok()?;
-    let interpreter = match chroot::elf::Elf::read(&file) {
-        Ok(elf) => elf.interpreter?,
-        Err(chroot::elf::ElfError::Script { interpreter }) => interpreter,
-        Err(_) => return None,
-    };
-    // A script with the line ends of another system asks for "/bin/sh\r": that must be seen.
-    Some(interpreter.to_string_lossy().escape_default().to_string())
+    match chroot::elf::Elf::read(&file) {
+        Ok(elf) => elf.interpreter,
+        Err(chroot::elf::ElfError::Script { interpreter }) => Some(interpreter),
+        Err(_) => None,
+    }
+}
+
+/// The same in words. A script with the line ends of another system asks for "/bin/sh\r": that
+/// must be seen.
+fn interpreter_of(path: &Path) -> Option<String> {
+    Some(interpreter(path)?.to_string_lossy().escape_default().to_string())
+}
+
+/// A text that came from outside, as much of it as a message can bear.
+fn cut(text: &str) -> String {
+    const MOST: usize = 1024;
+    let mut cut: String = text.chars().take(MOST).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
 }
 
 fn c_string(text: &str) -> Option<CString> {

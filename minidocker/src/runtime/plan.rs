@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
 use chroot::Mount;
-use namespaces::idmap::{IdMap, Range};
+use namespaces::idmap::{How, IdMap, Range};
 use sys::{CloneFlags, MsFlags};
 
 use super::step::{Credentials, Rootfs, Step};
@@ -35,6 +35,8 @@ pub struct Plan {
     pub namespaces: CloneFlags,
     /// The maps of the user namespace (users, groups), if there is one.
     pub id_maps: Option<(IdMap, IdMap)>,
+    /// Who writes them: tried when the container is made.
+    pub how: Option<How>,
     /// `linux.cgroupsPath`.
     pub cgroup: Option<PathBuf>,
     /// Device rules, where a list is to be set.
@@ -72,6 +74,7 @@ impl Plan {
         Ok(Self {
             namespaces: wanted - CloneFlags::CLONE_NEWCGROUP,
             id_maps,
+            how: None,
             cgroup: linux.cgroups_path().clone(),
             device_rules: device_rules(linux)?,
             steps: steps(spec, process, &rootfs, wanted)?,

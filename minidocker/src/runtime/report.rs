@@ -78,6 +78,16 @@ pub(crate) fn send<T: Serialize>(
     message: &T,
     with: &[BorrowedFd<'_>],
 ) -> std::io::Result<()> {
+    send_with(socket, message, with, SendFlags::empty())
+}
+
+/// As [`send`], with `DONTWAIT` for a receiver that may not read.
+pub(crate) fn send_with<T: Serialize>(
+    socket: BorrowedFd<'_>,
+    message: &T,
+    with: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> std::io::Result<()> {
     let text = serde_json::to_vec(message)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -85,7 +95,7 @@ pub(crate) fn send<T: Serialize>(
         control.push(SendAncillaryMessage::ScmRights(with));
     }
     rustix::io::retry_on_intr(|| {
-        rustix::net::sendmsg(socket, &[IoSlice::new(&text)], &mut control, SendFlags::NOSIGNAL)
+        rustix::net::sendmsg(socket, &[IoSlice::new(&text)], &mut control, SendFlags::NOSIGNAL | flags)
     })?;
     Ok(())
 }
@@ -94,7 +104,7 @@ pub(crate) fn send<T: Serialize>(
 pub(crate) fn receive<T: for<'de> Deserialize<'de>>(
     socket: BorrowedFd<'_>,
 ) -> std::io::Result<Option<(T, Vec<OwnedFd>)>> {
-    let mut text = vec![0u8; 64 * 1024];
+    let mut text = vec![0u8; next_length(socket)?];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let got = loop {
@@ -120,6 +130,17 @@ pub(crate) fn receive<T: for<'de> Deserialize<'de>>(
         return Ok(None);
     }
     Ok(Some((serde_json::from_slice(&text[..got.bytes])?, fds)))
+}
+
+/// How long the next message is; 1 at the end of the stream.
+fn next_length(socket: BorrowedFd<'_>) -> std::io::Result<usize> {
+    loop {
+        match rustix::net::recv(socket, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::TRUNC) {
+            Ok((_, length)) => return Ok(length.max(1)),
+            Err(Errno::INTR | Errno::CONNRESET) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
 }
 
 /// The next report of the child, with the terminal where one comes along; `None` when exec succeeded

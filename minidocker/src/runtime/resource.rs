@@ -32,7 +32,7 @@ pub enum Resource {
 
 /// Who writes resources down.
 pub trait RuntimeLedger {
-    /// Writes it to disk; returns when a crash can't lose it.
+    /// Writes it to disk; returns when a crash of ours can't lose it.
     ///
     /// # Errors
     /// In words: the disk is full, or the container's directory is gone.
@@ -77,7 +77,11 @@ pub fn open_init(resource: &Resource) -> Option<OwnedFd> {
     let Resource::Init { pid, start_time, pid_namespace } = resource else { return None };
     // The descriptor first, the look second: what we looked at is then what we have.
     let pidfd = sys::pidfd_open(Pid::from_raw(*pid)).ok()?;
-    (identity(*pid) == Some((*start_time, *pid_namespace))).then_some(pidfd)
+    // 0: it could not be read, of a zombie or of another user.
+    let same = |(start, namespace): (u64, u64)| {
+        start == *start_time && (namespace == *pid_namespace || namespace == 0 || *pid_namespace == 0)
+    };
+    identity(*pid).is_some_and(same).then_some(pidfd)
 }
 
 fn kill_init(resource: &Resource) -> Result<(), ReleaseError> {

@@ -65,7 +65,7 @@ kinds! {
     Mask = "mask" in "07-security",
     /// Makes one path read-only.
     Readonly = "readonly" in "07-security",
-    /// The mode of new files, and the working directory.
+    /// The working directory.
     WorkingDir = "working-dir" in "01-chroot",
     /// User, groups, capabilities, no_new_privs.
     Credentials = "credentials" in "07-security",

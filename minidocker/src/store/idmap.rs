@@ -1,15 +1,12 @@
 //! The id map under which a rootless store's files are owned, and work inside of it.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::io::{PipeReader, Read};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use namespaces::idmap::{How, IdMap, Maps, write_maps};
-use sys::{CloneArgs, CloneFlags, Cloned, Gid, Pid, Uid};
+use namespaces::idmap::{How, IdMap, Maps};
+use sys::{CloneFlags, Cloned, Pid};
 
 use super::{Lock, Privilege, Record, Store, StoreError, read_record, write_record};
 
@@ -68,6 +65,10 @@ pub fn id_maps(store: &Store) -> Result<Maps, StoreError> {
     }
     let maps = if maps.how == How::Helpers { tried(maps)? } else { maps };
     let _lock = Lock::exclusive(&store.lock_of("layers"))?;
+    // Somebody else may have decided meanwhile.
+    if recorded(&path)?.is_some_and(|record| record.is(&maps)) {
+        return Ok(maps);
+    }
     write_record(&path, &IdMapRecord::of(&maps), true)?;
     Ok(maps)
 }
@@ -108,43 +109,32 @@ fn with_maps<T: Serialize + DeserializeOwned>(
     maps: &Maps,
     work: impl FnOnce() -> Result<T, String>,
 ) -> Result<T, StoreError> {
-    let path = || PathBuf::from("(pipe)");
-    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-    let (go, mut tell_go) = pipe().map_err(|e| StoreError::io("make", path())(e.into()))?;
-    let (result, tell_result) = pipe().map_err(|e| StoreError::io("make", path())(e.into()))?;
-    match sys::clone3(&CloneArgs { flags: CloneFlags::CLONE_NEWUSER, cgroup: None })? {
+    let (result, told) = std::io::pipe().map_err(StoreError::io("make", "(pipe)"))?;
+    let cloned = namespaces::clone(CloneFlags::CLONE_NEWUSER, Some(maps), None);
+    match cloned.map_err(|e| StoreError::InIdMap(chain(&e)))? {
         Cloned::Child => {
-            drop((tell_go, result));
-            in_child(go, tell_result, work)
+            drop(result);
+            let written = serde_json::to_writer(told, &work());
+            sys::exit_now(i32::from(written.is_err()))
         }
         Cloned::Parent { pid, .. } => {
-            drop((go, tell_result));
-            let written = write_maps(pid, maps).map_err(|e| StoreError::InIdMap(e.to_string()));
-            if written.is_ok() {
-                // A child that is gone is told by its missing answer.
-                let _ = rustix::io::write(&mut tell_go, b"g");
-            }
-            drop(tell_go);
-            let answer = answer(result, pid);
-            written.and(answer)
+            drop(told);
+            answer(result, pid)
         }
     }
 }
 
-fn in_child<T: Serialize>(go: OwnedFd, answer: OwnedFd, work: impl FnOnce() -> Result<T, String>) -> ! {
-    let mut word = [0u8; 1];
-    if rustix::io::retry_on_intr(|| rustix::io::read(go.as_fd(), &mut word)) != Ok(1) {
-        sys::exit_now(1);
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", chain(cause)),
+        None => error.to_string(),
     }
-    let root = sys::setresgid(Gid::from_raw(0)).and_then(|()| sys::setresuid(Uid::from_raw(0)));
-    let done = root.and_then(|()| sys::pdeathsig()).map_err(|e| e.to_string()).and_then(|()| work());
-    let told = serde_json::to_vec(&done).map(|text| File::from(answer).write_all(&text));
-    sys::exit_now(i32::from(!matches!(told, Ok(Ok(())))))
 }
 
-fn answer<T: DeserializeOwned>(result: OwnedFd, pid: Pid) -> Result<T, StoreError> {
+fn answer<T: DeserializeOwned>(mut result: PipeReader, pid: Pid) -> Result<T, StoreError> {
     let mut text = Vec::new();
-    let read = File::from(result).read_to_end(&mut text);
+    let read = result.read_to_end(&mut text);
     let status = sys::waitpid(pid)?;
     let lost = |why: String| {
         StoreError::InIdMap(format!("the child in the id map gave no answer: {why}, {status:?}"))

@@ -39,7 +39,7 @@ pub struct Store {
 
 impl Store {
     /// Finds the store: `MINIDOCKER_ROOT`, else `/var/lib/minidocker` for a true root, else
-    /// `$XDG_DATA_HOME/minidocker`. Makes it where it is missing (mode 0711 or 0700).
+    /// `$XDG_DATA_HOME/minidocker`. Makes it where it is missing (mode 0700).
     ///
     /// # Errors
     /// No home directory; a store of another user (`sudo -E` with that user's environment must not
@@ -121,8 +121,9 @@ impl Store {
 }
 
 fn make_dir(path: &Path) -> Result<(), StoreError> {
-    // 0711: container processes of mapped ids must be able to walk through, nobody may list.
-    fs::DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(StoreError::io("mkdir", path))
+    // Nobody else may walk in: below lie the set-uid programs of images, and what root made in
+    // containers (CVE-2021-41091). Containers themselves come in by their mounts.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("mkdir", path))
 }
 
 fn data_home() -> Result<PathBuf, StoreError> {

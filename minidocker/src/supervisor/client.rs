@@ -14,7 +14,7 @@ use crate::container::Container;
 use crate::runtime::{Resource, receive, release, send};
 
 /// How long a supervisor may take to answer before we go round it.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks one thing and returns the answer, with a descriptor where one belongs to it.
 ///
@@ -29,6 +29,7 @@ pub fn ask(container: &Container, verb: Verb) -> Result<(Answer, Option<OwnedFd>
     }
     match receive(socket.as_fd()).map_err(SupervisorError::io("hear the supervisor"))? {
         Some((Answer::Error(text), _)) => Err(SupervisorError::Refused(text)),
+        Some((Answer::Gone, _)) => Err(not_running(container)),
         Some((answer, fds)) => Ok((answer, fds.into_iter().next())),
         None => Err(SupervisorError::Died(container.id.clone())),
     }
@@ -51,9 +52,13 @@ pub fn signal(container: &Container, number: i32) -> Result<(), SupervisorError>
     }
 }
 
+fn not_running(container: &Container) -> SupervisorError {
+    SupervisorError::Refused(format!("container {} is not running", container.id))
+}
+
 /// The record names init by number, start time and pid namespace; a pidfd makes sure it stays the same one.
 fn signal_directly(container: &Container, number: i32) -> Result<(), SupervisorError> {
-    let gone = || SupervisorError::Refused(format!("container {} is not running", container.id));
+    let gone = || not_running(container);
     let state = container.state()?;
     let init = state.resources.iter().find(|r| matches!(r, Resource::Init { .. })).ok_or_else(gone)?;
     let pidfd = crate::runtime::open_init(init).ok_or_else(gone)?;

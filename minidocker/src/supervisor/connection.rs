@@ -2,11 +2,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::SendFlags;
+
 use super::SupervisorError;
 use super::log::Stream;
 use super::protocol::{Answer, Attach, Call};
-use super::streams::Sink;
-use crate::runtime::{receive, send};
+use super::streams::{Sink, nonblocking};
+use crate::runtime::{receive, send_with};
 
 /// One connected client.
 pub(super) struct Connection {
@@ -50,7 +53,9 @@ impl Connection {
     /// Says something. A client that can't hear it is gone; that is no error of ours.
     pub(super) fn tell(&mut self, answer: &Answer, with: Option<BorrowedFd<'_>>) {
         let fds: Vec<BorrowedFd<'_>> = with.into_iter().collect();
-        if send(self.socket.as_fd(), answer, &fds).is_err() {
+        // Only the starter is waited for.
+        let wait = if self.starter { SendFlags::empty() } else { SendFlags::DONTWAIT };
+        if send_with(self.socket.as_fd(), answer, &fds, wait).is_err() {
             self.leave();
         }
     }
@@ -60,23 +65,35 @@ impl Connection {
         let mut fds = fds.into_iter();
         let mut next = |wanted: bool| if wanted { fds.next() } else { None };
         self.stdin = next(wanted.stdin);
+        self.stdin.as_ref().map_or(Ok(()), nonblocking)?;
         let (out, err) = (next(wanted.stdout), next(wanted.stderr));
         self.sinks = [out.map(Sink::new).transpose()?, err.map(Sink::new).transpose()?];
         self.waits = true;
         Ok(())
     }
 
-    /// Hands output to this client; drops the sink of one that left or is too slow.
-    pub(super) fn offer(&mut self, stream: Stream, bytes: &[u8]) {
-        let Some(sink) = &mut self.sinks[stream as usize] else { return };
+    /// Hands output to this client; drops the sink of one that left or is too slow. False if the
+    /// starter lives and has closed this output (`run … | head -1`): then nobody waits for more.
+    #[must_use]
+    pub(super) fn offer(&mut self, stream: Stream, bytes: &[u8]) -> bool {
+        let Some(sink) = &mut self.sinks[stream as usize] else { return true };
         if sink.offer(bytes, self.starter) {
-            return;
+            return true;
         }
         let slow = sink.push();
         self.sinks[stream as usize] = None;
         if slow {
             self.tell(&Answer::Dropped, None);
         }
+        !self.starter || self.is_hung_up()
+    }
+
+    /// A killed client kills nothing: the kernel closes its channel before its pipes, which have
+    /// higher numbers.
+    fn is_hung_up(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&now)).is_ok() && !fds[0].revents().is_empty()
     }
 
     /// Whether output that waits for this client must stop the container's.

@@ -4,9 +4,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::net::sockopt::Timeout;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::SupervisorError;
+use super::client::PATIENCE;
 
 const NAME: &str = "ctl";
 /// How many clients may wait to be accepted.
@@ -50,6 +52,9 @@ pub(super) fn listen(dir: &Path) -> Result<OwnedFd, SupervisorError> {
 pub(super) fn connect(dir: &Path) -> Result<OwnedFd, SupervisorError> {
     let dir = open_dir(dir)?;
     let socket = socket()?;
+    // connect(2) waits while the queue of a stopped supervisor is full; unix sockets obey SO_SNDTIMEO.
+    rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))
+        .map_err(failed("set a time limit"))?;
     rustix::net::connect(&socket, &address(&dir)?).map_err(failed("connect to the supervisor"))?;
     Ok(socket)
 }

@@ -28,6 +28,9 @@ pub(super) struct Ended {
     connections: Vec<Connection>,
 }
 
+/// How many clients may be connected at a time; later ones wait.
+const MOST_CLIENTS: usize = 256;
+
 /// What a ready descriptor belongs to.
 #[derive(Debug, Clone, Copy)]
 enum Token {
@@ -85,6 +88,10 @@ impl<'c> EventLoop<'c> {
             for token in self.wait()? {
                 self.handle(token)?;
             }
+            if self.running.streams.input.is_none() {
+                // Nobody will read it: so its writer is told by a closed pipe.
+                self.connections.iter_mut().for_each(|c| c.stdin = None);
+            }
             self.connections.retain(|c| !c.is_over());
         }
         self.drain();
@@ -94,10 +101,10 @@ impl<'c> EventLoop<'c> {
     /// What the loop waits for now. Output isn't read while the starter has not taken the last.
     fn interests(&self) -> Vec<(Token, BorrowedFd<'_>, PollFlags)> {
         let Running { created, streams, listener, .. } = &self.running;
-        let mut list = vec![
-            (Token::Init, created.pidfd.as_fd(), PollFlags::IN),
-            (Token::Listener, listener.as_fd(), PollFlags::IN),
-        ];
+        let mut list = vec![(Token::Init, created.pidfd.as_fd(), PollFlags::IN)];
+        if self.connections.len() < MOST_CLIENTS {
+            list.push((Token::Listener, listener.as_fd(), PollFlags::IN));
+        }
         if !self.connections.iter().any(Connection::holds_back) {
             for stream in Stream::BOTH {
                 let output = streams.outputs[stream as usize].as_ref();
@@ -171,7 +178,13 @@ impl<'c> EventLoop<'c> {
     fn carry(&mut self, stream: Stream, bytes: &[u8]) {
         let logged = self.running.log.write(stream, bytes);
         self.note_log(logged);
-        self.connections.iter_mut().for_each(|c| c.offer(stream, bytes));
+        let mut unread = false;
+        for connection in &mut self.connections {
+            unread |= !connection.offer(stream, bytes);
+        }
+        if unread {
+            self.close_output(stream);
+        }
     }
 
     /// A log that can't be written (the disk is full) is no reason to end the container: the lines
@@ -267,10 +280,10 @@ fn verb(
                 .map_err(|e| SupervisorError::io("set the size of the terminal")(e.into()))?;
             Ok(Some(Answer::Ok))
         }
-        Verb::Signal { number } => {
-            sys::pidfd_send_signal(running.created.pidfd.as_fd(), *number)?;
-            Ok(Some(Answer::Ok))
-        }
+        Verb::Signal { number } => match sys::pidfd_send_signal(running.created.pidfd.as_fd(), *number) {
+            Err(e) if e.errno() == sys::Errno::ESRCH => Ok(Some(Answer::Gone)),
+            other => Ok(other.map(|()| Some(Answer::Ok))?),
+        },
         Verb::Wait => {
             connection.waits = true;
             Ok(None)
@@ -290,8 +303,11 @@ impl Ended {
     /// Tells the end, and stays until those who read slowly have what the container wrote.
     pub(super) fn tell_end(&mut self) {
         self.tell_waiting(&Answer::Exited { code: self.code });
+        for later in self.connections.iter_mut().filter(|c| !c.starter && c.is_behind()) {
+            later.tell(&Answer::Dropped, None);
+        }
         loop {
-            self.connections.retain(|c| c.listens() && c.is_behind());
+            self.connections.retain(|c| c.starter && c.listens() && c.is_behind());
             let sinks =
                 self.connections.iter().flat_map(|c| c.sinks.iter().flatten()).filter(|s| s.is_behind());
             let fds: Vec<_> = sinks.map(Sink::fd).collect();

@@ -85,6 +85,8 @@ pub enum Answer {
     Event(sys::Event),
     /// The set-up failed.
     Failed(Failure),
+    /// Init has ended already, so it got no signal.
+    Gone,
     /// This client didn't read for too long: its output is cut off here, the container goes on.
     Dropped,
     /// The call was not understood or can't be done now.

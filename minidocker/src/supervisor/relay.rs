@@ -139,7 +139,10 @@ impl Relay {
             }
             let drained =
                 self.session.outputs.iter().all(Option::is_none) && self.waiting.iter().all(Vec::is_empty);
-            if let Some(answer) = self.answer.take_if(|answer| drained || answer.is_err()) {
+            // What a dead supervisor had sent is still in the pipes.
+            let at_once = |e: &SupervisorError| !matches!(e, SupervisorError::Died(_));
+            let over = |answer: &mut Result<i32, _>| drained || answer.as_ref().is_err_and(at_once);
+            if let Some(answer) = self.answer.take_if(over) {
                 return answer;
             }
         }
@@ -241,7 +244,6 @@ impl Relay {
             Ok(n) if n > 0 => {
                 buffer.truncate(n);
                 self.input = buffer;
-                self.push_stdin();
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
             // The end, or a terminal that went away, or no descriptor 0 at all.
@@ -283,10 +285,14 @@ impl Relay {
         match rustix::io::write(our_output(at), &waiting[..waiting.len().min(PIPE_BUF)]) {
             Ok(n) => drop(waiting.drain(..n)),
             Err(Errno::AGAIN | Errno::INTR) => {}
-            // Nobody reads us: neither do we read the container, which then sees a closed pipe.
-            Err(_) => {
+            // Nobody reads us: our end is closed, and the supervisor closes the container's.
+            Err(Errno::PIPE) => {
                 waiting.clear();
                 self.session.outputs[at] = None;
+            }
+            Err(e) => {
+                waiting.clear();
+                self.answer = Some(Err(SupervisorError::io("write our output")(e.into())));
             }
         }
     }
