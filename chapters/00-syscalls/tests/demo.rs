@@ -121,7 +121,8 @@ fn a_plain_user_is_root_in_the_room() {
 fn ctrl_c_is_for_the_program() {
     require!(userns_allowed(), "no-userns", WHY);
     // The signal reaches us as it does from a terminal; the program ends by itself, later.
-    let script = "while ! grep -q '^SigIgn:.*[67ef]$' /proc/$PPID/status; do :; done; kill -INT $PPID; exit 5";
+    let script =
+        "while ! grep -q '^SigIgn:.*[67ef]$' /proc/$PPID/status; do :; done; kill -INT $PPID; exit 5";
     assert_eq!(code(&["sh", "-c", script]), Some(5));
 }
 

@@ -83,7 +83,9 @@ impl HostSnapshot {
         let mounts = mountinfo().into_iter().map(|l| format!("mount {l}"));
         let names = crate::place::entries(Path::new("/sys/class/net"));
         let interfaces = names.iter().map(|n| format!("interface {}", n.display()));
-        let cgroups = cgroups.into_iter().map(|c| format!("cgroup {}", c.display()));
+        // Others make and remove groups of their own meanwhile.
+        let cgroups =
+            cgroups.into_iter().filter(|c| is_like_ours(c)).map(|c| format!("cgroup {}", c.display()));
         let processes = marked(std::slice::from_ref(&mine)).into_iter().map(|p| format!("process {p}"));
         let lines = mounts.chain(interfaces).chain(cgroups).filter(|l| !foreign(l));
         Self(lines.chain(processes).collect())
@@ -149,6 +151,13 @@ fn directories(dir: &Path, found: &mut Vec<PathBuf>) {
         found.push(path.clone());
         directories(&path, found);
     }
+}
+
+/// Whether a group could be of minidocker: by its parent's name, or named like a container.
+fn is_like_ours(group: &Path) -> bool {
+    group.iter().filter_map(|part| part.to_str()).any(|part| {
+        part.starts_with("minidocker") || part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 /// The cgroups that are named after one of these containers.
