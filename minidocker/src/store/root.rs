@@ -1,7 +1,7 @@
 //! Which directory is the store, and what this process may do.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -70,8 +70,11 @@ impl Store {
         let store = Self { root, privilege };
         for dir in ["images", "layers", "containers", "names"] {
             let path = store.root.join(dir);
-            if !path.is_dir() {
-                make_dir(&path)?;
+            match fs::metadata(&path) {
+                Ok(meta) if meta.mode() & 0o077 == 0 => {}
+                Ok(_) => fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+                    .map_err(StoreError::io("chmod", &path))?,
+                Err(_) => make_dir(&path)?,
             }
         }
         Ok(store)

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use sys::Role;
+use sys::{CloneArgs, Cloned, Pid, Role};
 
 use super::connection::Connection;
 use super::event_loop::{EventLoop, Running};
@@ -97,7 +97,10 @@ impl Supervisor {
         };
         self.starter.tell(&Answer::Started, None);
         let Self { store, container, request, ledger, starter, lock } = self;
-        let mut ended = EventLoop::new(&container, running, starter, ledger)?.run()?;
+        let durable = !request.host_config.auto_remove;
+        // Off the way that anybody waits for. Without it the record is only less safe.
+        let syncer = if durable { start_syncer(&store, &container, &request).ok() } else { None };
+        let mut ended = EventLoop::new(&container, running, starter, ledger, syncer).run()?;
         // What could not be released keeps its record, for the next command to try again.
         let cleared = finish(&container, &mut ended.ledger, ended.code)
             .and_then(|()| if request.host_config.auto_remove { remove(&store, &container) } else { Ok(()) });
@@ -109,7 +112,9 @@ impl Supervisor {
         // Nobody waits any more. The last descriptor on the mount namespace: overlay writes the
         // upper's pages back now; and what must outlive the machine is synced.
         drop(ended.mount_namespace);
-        make_durable(&store, &container, &request);
+        if !durable {
+            make_durable(&store, &container, &request);
+        }
         Ok(())
     }
 
@@ -189,6 +194,21 @@ impl Supervisor {
         }
         self.starter.tell(&Answer::Failed(failure), None);
         Ok(())
+    }
+}
+
+/// A child that makes the record and the layers durable while the container runs: fsync(2) may take
+/// seconds on a busy disk, and our loop must go on.
+fn start_syncer(store: &Store, container: &Container, request: &Request) -> sys::Result<(Pid, OwnedFd)> {
+    match sys::clone3(&CloneArgs::default())? {
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+        Cloned::Child => {
+            // Our lock and our clients' pipes are not its to keep open.
+            if sys::close_all_but(&[]).is_ok() {
+                make_durable(store, container, request);
+            }
+            sys::exit_now(0)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
+use sys::Pid;
 
 use super::connection::Connection;
 use super::log::{JsonLog, Stream};
@@ -35,6 +36,7 @@ const MOST_CLIENTS: usize = 256;
 #[derive(Debug, Clone, Copy)]
 enum Token {
     Init,
+    Syncer,
     Listener,
     Output(Stream),
     Input,
@@ -48,6 +50,8 @@ pub(super) struct EventLoop<'c> {
     running: Running,
     connections: Vec<Connection>,
     ledger: Ledger,
+    /// A child that makes the record durable, to be reaped.
+    syncer: Option<(Pid, OwnedFd)>,
     code: Option<i32>,
     log_problem: Option<String>,
 }
@@ -58,8 +62,10 @@ impl<'c> EventLoop<'c> {
         running: Running,
         starter: Connection,
         ledger: Ledger,
-    ) -> Result<Self, SupervisorError> {
-        Ok(Self { container, running, connections: vec![starter], ledger, code: None, log_problem: None })
+        syncer: Option<(Pid, OwnedFd)>,
+    ) -> Self {
+        let connections = vec![starter];
+        Self { container, running, connections, ledger, syncer, code: None, log_problem: None }
     }
 
     /// Runs until init has ended and all that it wrote is in the log and on its way to the clients.
@@ -102,6 +108,7 @@ impl<'c> EventLoop<'c> {
     fn interests(&self) -> Vec<(Token, BorrowedFd<'_>, PollFlags)> {
         let Running { created, streams, listener, .. } = &self.running;
         let mut list = vec![(Token::Init, created.pidfd.as_fd(), PollFlags::IN)];
+        list.extend(self.syncer.as_ref().map(|(_, fd)| (Token::Syncer, fd.as_fd(), PollFlags::IN)));
         if self.connections.len() < MOST_CLIENTS {
             list.push((Token::Listener, listener.as_fd(), PollFlags::IN));
         }
@@ -152,6 +159,11 @@ impl<'c> EventLoop<'c> {
     fn handle(&mut self, token: Token) -> Result<(), SupervisorError> {
         match token {
             Token::Init => self.code = sys::waitpid(self.running.created.pid)?.code(),
+            Token::Syncer => {
+                if let Some((pid, _)) = self.syncer.take() {
+                    sys::waitpid(pid)?;
+                }
+            }
             Token::Listener => {
                 let client = control::accept(&self.running.listener);
                 self.connections.extend(client.map(|socket| Connection::new(socket, false)));
