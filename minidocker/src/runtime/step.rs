@@ -164,3 +164,17 @@ impl Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_design_page_lists_the_steps_in_the_order_run() {
+        let page = include_str!("../../../book/src/design.md");
+        let block = page.split("```steps\n").nth(1).unwrap().split("```").next().unwrap();
+        let listed: Vec<&str> = block.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        let run: Vec<&str> = StepKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(listed, run);
+    }
+}
