@@ -132,11 +132,15 @@ impl Minidocker {
         crate::processes::marked(&marks)
     }
 
-    /// The supervisors of this root: their argv\[0\] is `minidocker-supervisor`.
+    /// The supervisors of this root: their argv\[0\] is `minidocker-supervisor`. A child that one of
+    /// them has for a moment (to sync its record) has the same and doesn't count, nor one that ends meanwhile.
     #[must_use]
     pub fn supervisors(&self) -> Vec<Process> {
         let named = |p: &Process| p.argv.first().is_some_and(|a| a.ends_with("minidocker-supervisor"));
-        self.processes().into_iter().filter(named).collect()
+        let all: Vec<Process> = self.processes().into_iter().filter(named).collect();
+        let pids: Vec<_> = all.iter().map(|p| p.pid).collect();
+        let a_child = |p: &Process| parent(p.pid).is_none_or(|parent| pids.contains(&parent));
+        all.into_iter().filter(|p| !a_child(p)).collect()
     }
 
     /// Fails the test unless the host shows nothing of this root any more, and its store no
@@ -190,4 +194,10 @@ fn known_environment(room: &Path, who: Who) -> BTreeMap<OsString, OsString> {
     let kept = ["DOCKER_HOST", "LLVM_PROFILE_FILE"];
     env.extend(kept.iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?))));
     env
+}
+
+/// Field 4 of /proc/pid/stat (proc(5)); the name before it may hold blanks and parentheses.
+fn parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
