@@ -36,6 +36,10 @@ fn plain(tree: &Path) -> std::io::Result<()> {
 
 /// Gives the owner access to every directory below `dir`.
 fn open_up(dir: &Path) -> std::io::Result<()> {
+    // chmod(2) follows links.
+    if !fs::symlink_metadata(dir)?.is_dir() {
+        return Ok(());
+    }
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

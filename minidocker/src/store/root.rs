@@ -70,10 +70,13 @@ impl Store {
         let store = Self { root, privilege };
         for dir in ["images", "layers", "containers", "names"] {
             let path = store.root.join(dir);
-            match fs::metadata(&path) {
-                Ok(meta) if meta.mode() & 0o077 == 0 => {}
-                Ok(_) => fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
-                    .map_err(StoreError::io("chmod", &path))?,
+            match fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_dir() && meta.mode() & 0o077 != 0 => {
+                    fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+                        .map_err(StoreError::io("chmod", &path))?;
+                }
+                // A link to a directory elsewhere is its owner's affair, and never ours to change.
+                Ok(_) => {}
                 Err(_) => make_dir(&path)?,
             }
         }
