@@ -57,7 +57,7 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, how: OFlags, mode: Mode) 
 /// `EPERM`: devices need CAP_MKNOD in the first user namespace. `EEXIST`, `ENOENT`.
 pub fn mknodat(dir: BorrowedFd<'_>, path: &Path, kind: FileType, mode: Mode, device: (u32, u32)) -> Result {
     let (major, minor) = device;
-    let shown = By(|| format!("{kind:?}|{}, makedev({major}, {minor})", mode.shown()));
+    let shown = By(|| format!("{}|{}, makedev({major:#x}, {minor:#x})", kind.shown(), mode.shown()));
     let dev = rustix::fs::makedev(major, minor);
     call("mknodat", &[&dir, &path, &shown], || rustix::fs::mknodat(dir, path, kind, mode, dev))
 }

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use bitflags::parser::WriteHex;
+use rustix::fs::FileType;
 
 use crate::{CloneFlags, ExitStatus, Gid, MntFlags, MsFlags, Pid, Uid};
 
@@ -51,7 +52,8 @@ shown! {
     CloneFlags: |set| names(set);
     MntFlags: |set| names(set);
     MsFlags: |set| names(set);
-    rustix::fs::Mode: |mode| format!("{:#o}", mode.bits());
+    FileType: |kind| format!("S_IF{}", kinds_name(*kind));
+    rustix::fs::Mode: |mode| format!("0{:02o}", mode.bits());
     rustix::fs::OFlags: |set| names(set);
     rustix::mount::FsMountFlags: |set| names(set);
     rustix::mount::FsOpenFlags: |set| names(set);
@@ -68,6 +70,17 @@ shown! {
 /// `A, B`.
 pub(crate) fn list<'a>(of: impl Iterator<Item = &'a dyn Shown>) -> String {
     of.map(Shown::shown).collect::<Vec<_>>().join(", ")
+}
+
+/// What stands behind `S_IF` in the names of inode(7), for the kinds that mknod(2) makes.
+fn kinds_name(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Fifo => "IFO",
+        FileType::CharacterDevice => "CHR",
+        FileType::BlockDevice => "BLK",
+        FileType::Socket => "SOCK",
+        _ => "REG",
+    }
 }
 
 /// `"text"` with the escapes of strace, cut where a line would become unreadable.

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
 
+use rustix::fs::{FileType, Mode};
 use sys::{Errno, MntFlags, MsFlags, hint};
 
 const NONE: &str = "/no/such/place";
@@ -21,7 +22,7 @@ fn an_error_reads_like_a_line_of_strace() {
         ),
         (
             sys::mkdir(Path::new("/proc"), 0o755).unwrap_err(),
-            r#"mkdir("/proc", 0o755) : EEXIST (File exists)"#,
+            r#"mkdir("/proc", 0755) : EEXIST (File exists)"#,
         ),
     ];
     for (error, shown) in errors {
@@ -46,6 +47,19 @@ fn mount_shows_five_arguments() {
     assert!(matches!(error.errno(), Errno::ENOENT | Errno::EPERM), "{error}");
     let error = sys::umount2(Path::new(NONE), MntFlags::MNT_DETACH).unwrap_err();
     assert_eq!(error.args(), r#""/no/such/place", MNT_DETACH"#);
+}
+
+#[test]
+fn mknodat_shows_kind_mode_and_numbers() {
+    let proc = std::fs::File::open("/proc").unwrap();
+    for (kind, name) in [(FileType::CharacterDevice, "S_IFCHR"), (FileType::Fifo, "S_IFIFO")] {
+        let mode = Mode::from_raw_mode(0o666);
+        let error = sys::mknodat(proc.as_fd(), Path::new("self"), kind, mode, (1, 259)).unwrap_err();
+        assert!(
+            error.args().ends_with(&format!(r#"</proc>, "self", {name}|0666, makedev(0x1, 0x103)"#)),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ const LINKS: [(&str, &str); 5] = [
 pub enum Nodes {
     /// By mknod(2), which needs CAP_MKNOD in the first user namespace.
     Make,
-    /// As bind mounts of the host's: in a user namespace mknod(2) answers EPERM.
+    /// As bind mounts of the host's: where mknod(2) answers EPERM.
     Bind,
 }
 
@@ -103,7 +103,7 @@ fn make_node(dev: BorrowedFd<'_>, device: &Device) -> Result<(), MountError> {
         // The umask took bits away, and the process has only one umask.
         .and_then(|()| {
             rustix::fs::chmodat(dev, name, mode, AtFlags::empty())
-                .named("fchmodat", format_args!("{name:?}, {DEVICE_MODE:#o}"))
+                .named("fchmodat", format_args!("{name:?}, 0{DEVICE_MODE:o}"))
         })
         .map_err(|e| MountError::at(&Path::new("/dev").join(name), e))
 }

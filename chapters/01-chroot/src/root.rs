@@ -89,7 +89,6 @@ impl Root {
     }
 
     /// Reads a regular file of at most [`READ_LIMIT_BYTES`]; `None` if there is none. A byte that
-    /// Reads a regular file of at most [`READ_LIMIT_BYTES`]; `None` if there is none. A byte that
     /// isn't UTF-8 is replaced.
     ///
     /// # Errors
