@@ -62,6 +62,23 @@ fn dev_has_dockers_nodes_and_nothing_else() {
 }
 
 #[test]
+fn root_without_cap_mknod_gets_the_hosts_nodes() {
+    kit::require!(Who::Me.is_root(), "not-root", "only root has CAP_MKNOD to lose");
+    let md = kit::ours!();
+    let nodes = ["null", "zero", "full", "random", "urandom", "tty"];
+    let look = format!(
+        "cd /dev; ls -ld {} | cut -c1-10 | sort -u; grep -cE ' /dev/({}) ' /proc/mounts; \
+         echo x >null; head -c 3 zero | wc -c; grep CapBnd /proc/self/status",
+        nodes.join(" "),
+        nodes.join("|")
+    );
+    let line = ["run", "--rm", "hostbox", "sh", "-c", &look];
+    let out = md.call(line).through("exec setpriv --bounding-set -mknod -- \"$@\"").run().ok();
+    assert_eq!(out.lines(), ["crw-rw-rw-", "6", "3", "CapBnd:\t00000000a00425fb"]);
+    md.nothing_left();
+}
+
+#[test]
 fn its_capabilities_are_dockers_default_set() {
     // capabilities(7): Docker's fourteen; and the same without CAP_MKNOD, for root without a device list.
     let (all, without_mknod) = ("00000000a80425fb", "00000000a00425fb");

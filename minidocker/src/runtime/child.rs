@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags};
 
-use chroot::Root;
-use sys::{CloneFlags, Role};
+use chroot::{MountError, Nodes, Root};
+use sys::{CloneFlags, Errno, Role};
 
 use super::report::{Failure, Report, send};
 use super::step::{Credentials, Rootfs, Step};
@@ -115,8 +115,7 @@ impl<'p> Child<'p> {
                     &e,
                 )
             }),
-            Step::Devices(nodes) => chroot::populate_dev(self.root()?, *nodes)
-                .map_err(|e| Failure::of(format!("cannot make the devices: {e}"), &e)),
+            Step::Devices(nodes) => populate_dev(self.root()?, *nodes),
             Step::Pivot => {
                 chroot::pivot_into(self.root()?).map_err(|e| Failure::of("cannot change the root", &e))
             }
@@ -201,6 +200,20 @@ impl<'p> Child<'p> {
         rustix::stdio::dup2_stderr(&self.stdio.stderr).map_err(failed)?;
         Ok(())
     }
+}
+
+/// Only a try tells whether we may make nodes: root may lack CAP_MKNOD, and a device list above us
+/// may forbid it (`m`). Where it is refused the host's own are bound; the events show both.
+fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), Failure> {
+    match chroot::populate_dev(root, nodes) {
+        Err(MountError::Call { source, .. })
+            if source.call() == "mknodat" && source.errno() == Errno::EPERM && nodes == Nodes::Make =>
+        {
+            chroot::populate_dev(root, Nodes::Bind)
+        }
+        other => other,
+    }
+    .map_err(|e| Failure::of(format!("cannot make the devices: {e}"), &e))
 }
 
 fn source_of(mount: &chroot::Mount) -> String {
