@@ -18,7 +18,10 @@ fn a_rootfs_that_is_no_directory_is_refused_by_its_path() {
             let dir = room.join(name);
             crate::in_rootfs(&md, &dir, &["true"]).complains(125, dir.to_str().unwrap());
         }
-        md.run(["run", "--rm", "--rootfs", "", "true"]).code(125).stderr_has("minidocker: ");
+        for words in [["--rootfs", "", "true"], ["--rootfs=", "hostbox", "true"], ["--rm", "--rootfs", ""]] {
+            let text = "invalid argument \"\" for \"--rootfs\" flag: the value is empty";
+            md.run(["run"].iter().chain(&words)).complains(125, text);
+        }
         md.nothing_left();
     }
 }
@@ -184,6 +187,15 @@ fn words_that_are_no_words_are_refused() {
         ("inspect", "requires at least 1 argument"),
         ("run --name", "flag needs an argument: --name"),
         ("run -e", "flag needs an argument: 'e' in -e"),
+        ("run -ite", "flag needs an argument: 'e' in -e"),
+        ("run --rm --workdir", "flag needs an argument: --workdir"),
+        ("run --rootfs", "flag needs an argument: --rootfs"),
+        ("ps -n", "flag needs an argument: 'n' in -n"),
+        (
+            "run -e '' hostbox true",
+            "invalid argument \"\" for \"-e, --env\" flag: invalid environment variable: ",
+        ),
+        ("run --network '' hostbox true", "no name set for network"),
         ("run -e =x hostbox true", "invalid environment variable: =x"),
         ("run --rm=maybe hostbox true", "invalid argument \"maybe\" for \"--rm\" flag"),
     ];

@@ -103,6 +103,14 @@ fn entrypoint_replaces_the_images_and_drops_its_command() {
 }
 
 #[test]
+fn an_empty_value_is_the_default() {
+    let md = common!();
+    for flag in ["--name", "-u", "-w", "--entrypoint"] {
+        md.run(["run", "--rm", flag, "", "hostbox", "sh", "-c", "id -u; pwd"]).ok().stdout_is("0\n/");
+    }
+}
+
+#[test]
 fn without_a_command_the_images_runs() {
     let md = common!();
     md.call(["run", "--rm", "-i", "hostbox"]).stdin("echo from sh\n").run().ok().stdout_is("from sh");

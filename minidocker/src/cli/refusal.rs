@@ -57,7 +57,9 @@ pub(super) fn translated(
 ) -> Refused {
     let text = match error.kind() {
         ErrorKind::UnknownArgument => unknown(&context(error, ContextKind::InvalidArg), words),
-        ErrorKind::InvalidValue => needs_value(words),
+        ErrorKind::InvalidValue => {
+            no_value(&flag_names(command, &context(error, ContextKind::InvalidArg)), words)
+        }
         ErrorKind::ValueValidation => {
             let flag = flag_names(command, &context(error, ContextKind::InvalidArg));
             let value = context(error, ContextKind::InvalidValue);
@@ -98,12 +100,19 @@ fn unknown(argument: &str, words: &[OsString]) -> String {
     }
 }
 
-/// Only the last word can lack its value: any other takes the next word, whatever it is.
-fn needs_value(words: &[OsString]) -> String {
+/// A flag without a value, or with an empty one where that can't be meant (`--rootfs ''`): to clap it
+/// is the same. Only the last word can lack its value: any other takes the next word, whatever it is.
+fn no_value(names: &str, words: &[OsString]) -> String {
     let last = words.last().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    match last.chars().next_back() {
-        Some(short) if !last.starts_with("--") => format!("flag needs an argument: '{short}' in -{short}"),
-        _ => format!("flag needs an argument: {last}"),
+    let (short, long) = names.split_once(", ").unwrap_or(("", names));
+    if last == long {
+        return format!("flag needs an argument: {long}");
+    }
+    match short.chars().nth(1) {
+        Some(short) if !last.starts_with("--") && last.starts_with('-') && last.ends_with(short) => {
+            format!("flag needs an argument: '{short}' in -{short}")
+        }
+        _ => format!("invalid argument \"\" for {names:?} flag: the value is empty"),
     }
 }
 
