@@ -12,7 +12,11 @@ use crate::source::File;
 use crate::workspace::{Package, Workspace};
 
 /// Crates that only tests use.
-const FOR_TESTS: [&str; 2] = ["kit", "payload"];
+const FOR_TESTS: [&str; 2] = ["kit", PAYLOAD];
+/// The crate that holds a program to be put into root file systems: by the demos of the chapters, and by
+/// this folder of the engine.
+const PAYLOAD: &str = "payload";
+const CARRIES_PAYLOAD: &str = "minidocker/src/image";
 
 pub(super) fn check(workspace: &Workspace, files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -23,6 +27,7 @@ pub(super) fn check(workspace: &Workspace, files: &[File]) -> Vec<Finding> {
             findings.extend(own.flat_map(|file| named(package, file, workspace)));
         }
     }
+    findings.extend(files.iter().filter(|f| f.is_rust() && !may_carry(f, workspace)).flat_map(carried));
     findings
 }
 
@@ -41,9 +46,10 @@ fn declared(package: &Package, workspace: &Workspace) -> Vec<Finding> {
 fn may_depend(package: &Package, other: &Package) -> bool {
     match (package.chapter(), other.chapter()) {
         (Some(own), Some(theirs)) => theirs < own,
-        (None, Some(theirs)) => package.name == "minidocker" || (package.name == "kit" && theirs == 0),
-        // The engine carries the payload's binary.
-        (_, None) => package.name == "minidocker" && other.name == "payload",
+        (None, Some(theirs)) => {
+            package.name == "minidocker" || (["kit", "applets"].contains(&&*package.name) && theirs == 0)
+        }
+        (chapter, None) => other.name == PAYLOAD && (package.name == "minidocker" || chapter.is_some()),
     }
 }
 
@@ -79,6 +85,21 @@ fn named(package: &Package, file: &File, workspace: &Workspace) -> Vec<Finding> 
     findings
 }
 
+/// Whether a file may name the program that is carried: not the library of a chapter, one room of the engine.
+fn may_carry(file: &File, workspace: &Workspace) -> bool {
+    let sources = ["chapters", "minidocker"].iter().any(|folder| file.path.starts_with(folder))
+        && file.path.iter().any(|part| part == "src");
+    let demo = workspace.packages.iter().any(|p| p.chapter().is_some() && is_demo(p, &file.path));
+    !sources || demo || file.path.starts_with(CARRIES_PAYLOAD)
+}
+
+fn carried(file: &File) -> Vec<Finding> {
+    let code = file.code();
+    let named = paths::named(&code).into_iter().filter(|path| path.segments.first() == Some(&PAYLOAD));
+    let what = format!("{PAYLOAD} is carried by the demos and by {CARRIES_PAYLOAD} alone");
+    named.map(|path| Finding::new(&file.path, path.line, what.clone())).collect()
+}
+
 /// Whether `path` is the demo binary of the package.
 pub(super) fn is_demo(package: &Package, path: &Path) -> bool {
     path == package.folder.join("src/main.rs")
@@ -86,7 +107,7 @@ pub(super) fn is_demo(package: &Package, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{declared, named};
+    use super::{carried, declared, may_carry, named};
     use crate::source::File;
     use crate::workspace::{Package, Workspace};
 
@@ -134,6 +155,20 @@ mod tests {
             findings("chapters/02-namespaces/src/lib.rs", "use sys::chroot; fn f() { chroot(\"/\") }"),
             0
         );
+    }
+
+    #[test]
+    fn demos_and_one_room_of_the_engine_carry_the_payload() {
+        let text = "fn f() { write(payload::PROGRAM) }";
+        let found = |path: &str| {
+            let file = File { path: path.into(), text: text.into(), is_test: false };
+            if may_carry(&file, &workspace()) { 0 } else { carried(&file).len() }
+        };
+        assert_eq!(found("chapters/02-namespaces/src/main.rs"), 0);
+        assert_eq!(found("chapters/02-namespaces/src/lib.rs"), 1);
+        assert_eq!(found("minidocker/src/image/hostbox/make.rs"), 0);
+        assert_eq!(found("minidocker/src/cli/run.rs"), 1);
+        assert_eq!(found("tests/e2e/holes.rs"), 0);
     }
 
     #[test]
