@@ -52,7 +52,10 @@ pub use event::{Event, Role, context, set_role, set_sink, sink_is_set};
 pub use fd::{close_all_but, inherited, keep_across_exec};
 pub use files::{chdir, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_fd, write_file};
 pub use hints::{Hint, hint};
-pub use mounts::{fsconfig_create, fsconfig_set, fsmount, fsopen, mount, move_mount, pivot_root, umount2};
+pub use mounts::{
+    fsconfig_create, fsconfig_set, fsmount, fsopen, mount, mount_setattr_readonly, move_mount, pivot_root,
+    umount2,
+};
 pub use net::set_interface_up;
 pub use nix::errno::Errno;
 pub use nix::mount::{MntFlags, MsFlags};

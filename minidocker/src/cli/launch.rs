@@ -1,15 +1,18 @@
-//! From a request to a running container: what `run` does besides its flags.
+//! From what was typed to a container that can be started: what `run` and `create` do besides their flags.
 
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use jiff::Timestamp;
 
 use chroot::Root;
 
+use super::make::{self, Given, Make};
 use crate::container::{self, ContainerError, Contents, File, InitLayer, NewContainer};
-use crate::image::Image;
-use crate::spec::{self, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
+use crate::image::{self, Image};
+use crate::spec::{self, Bind, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
 use crate::store::{Privilege, Store, id_maps};
 
 /// What a container is made from: an image, or the directory of `--rootfs`.
@@ -39,15 +42,68 @@ impl Base {
     }
 }
 
+/// Makes the container that was asked for by the command `path`.
+pub(super) fn make(args: &Make, path: &str) -> anyhow::Result<(Store, NewContainer)> {
+    let store = Store::open()?;
+    let base = match (&args.rootfs, args.image()) {
+        (Some(dir), _) => Base::of_rootfs(dir)?,
+        (None, name) => {
+            let image = image::resolve(&store, name.unwrap_or_default())?;
+            image.notices.iter().for_each(|notice| eprintln!("minidocker: {notice}"));
+            Base::of_image(image)
+        }
+    };
+    let mut request = make::request(
+        args,
+        Given {
+            path,
+            id: container::new_id()?,
+            created: Timestamp::now(),
+            image_id: base.image_id.clone(),
+            rootfs: args.rootfs.as_ref().map(std::path::absolute).transpose()?,
+            env: &|name| std::env::var(name).ok(),
+            console_size: console_size(),
+            here: std::env::current_dir().ok(),
+            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        },
+    )?;
+    if !request.name.is_empty() {
+        request.name = container::check_name(&request.name)?.to_owned();
+    }
+    let new = create(&store, &base, request)?;
+    Ok((store, new))
+}
+
+/// Rows and columns of our terminal; zeros without one.
+pub(super) fn console_size() -> [u16; 2] {
+    rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or([0, 0], |size| [size.ws_row, size.ws_col])
+}
+
+/// What `-v` names and the host lacks becomes a directory, at each start as in Docker.
+pub(super) fn make_sources(request: &Request) -> anyhow::Result<()> {
+    for Bind { source, .. } in Bind::all(&request.host_config.binds)? {
+        if !source.exists() {
+            let failed = || format!("error while creating mount source path '{}'", source.display());
+            std::fs::create_dir_all(&source).with_context(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the container of `request`. A name held by a container that a dead supervisor left is
 /// cleared first.
-pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
+fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
     let init_layer = InitLayer::of(&base.lowers)?;
     let mut facts = facts(store, base, &request)?;
     if !init_layer.is_empty() {
         facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
     }
     let spec = spec::build(&base.defaults, &request, &facts)?;
+    if !facts.recursive_readonly && Bind::all(&request.host_config.binds)?.iter().any(|bind| bind.read_only) {
+        eprintln!(
+            "minidocker: what is mounted below a read-only volume stays writable: mount_setattr(2) is of Linux 5.12"
+        );
+    }
     let contents = Contents { init_layer, files: files(&request, &facts, &serde_json::to_string(&spec)?)? };
     match container::create(store, request.clone(), &contents) {
         Err(ContainerError::NameTaken { holder, .. }) => {
@@ -90,6 +146,7 @@ fn facts(store: &Store, base: &Base, request: &Request) -> anyhow::Result<Facts>
         passwd: from_lowers(&base.lowers, "/etc/passwd")?,
         group: from_lowers(&base.lowers, "/etc/group")?,
         host_hostname,
+        recursive_readonly: !request.host_config.binds.is_empty() && has_mount_setattr(),
         masked: thermal_throttle(),
     })
 }
@@ -109,6 +166,14 @@ fn from_lowers(lowers: &[PathBuf], path: &str) -> anyhow::Result<Option<String>>
         }
     }
     Ok(None)
+}
+
+/// Asked with something that is no mount, so that nothing changes.
+fn has_mount_setattr() -> bool {
+    let none = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map(|(reading, _)| reading);
+    none.is_ok_and(|none| {
+        sys::mount_setattr_readonly(none.as_fd()).is_err_and(|e| e.errno() != sys::Errno::ENOSYS)
+    })
 }
 
 /// Docker masks these since GHSA-6fw5-f8r9-fgfm; virtual machines have none.

@@ -12,15 +12,17 @@ mod inspect;
 mod kill;
 mod known;
 mod launch;
+pub mod make;
 mod parse;
 mod ps;
 mod refusal;
 mod rm;
-pub mod run;
+mod run;
 pub mod signal;
 mod told;
 mod verb;
 mod version;
+mod volume;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};

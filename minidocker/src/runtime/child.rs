@@ -11,7 +11,7 @@ use sys::{CloneFlags, Errno, Role};
 
 use super::report::{Failure, Report, send};
 use super::step::{Credentials, Rootfs, Step};
-use super::{Plan, Stdio, exec, fault};
+use super::{Plan, Stdio, exec, fault, mounts};
 
 /// All that the child takes along from its parent.
 pub(super) struct Child<'p> {
@@ -105,16 +105,8 @@ impl<'p> Child<'p> {
             Step::Loopback => namespaces::loopback_up()
                 .map_err(|e| Failure::of("cannot bring up the loopback interface", &e)),
             Step::Rootfs(rootfs) => self.mount_rootfs(rootfs),
-            Step::Mount(mount) => chroot::mount_in(self.root()?, mount).map_err(|e| {
-                Failure::of(
-                    format!(
-                        "error mounting {:?} to rootfs at {:?}: {e}",
-                        source_of(mount),
-                        mount.destination
-                    ),
-                    &e,
-                )
-            }),
+            Step::Mount(mount) => mounts::mount(self.root()?, mount),
+            Step::ReadonlyTree(at) => mounts::readonly_tree(self.root()?, at),
             Step::Devices(nodes) => populate_dev(self.root()?, *nodes),
             Step::Pivot => {
                 chroot::pivot_into(self.root()?).map_err(|e| Failure::of("cannot change the root", &e))
@@ -130,6 +122,9 @@ impl<'p> Child<'p> {
                 .map(drop)
                 .map_err(|e| Failure::of(format!("cannot make {} read-only", path.display()), &e)),
             Step::WorkingDir(dir) => working_dir(dir),
+            Step::ReadonlyRoot => {
+                security::readonly_root().map_err(|e| Failure::of("cannot make the rootfs read-only", &e))
+            }
             Step::Credentials(credentials) => become_user(credentials),
             // After the last change of credentials, which would clear it.
             Step::DieWithParent => namespaces::die_with_parent(self.parent.as_fd())
@@ -214,11 +209,6 @@ fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), Failure> {
         other => other,
     }
     .map_err(|e| Failure::of(format!("cannot make the devices: {e}"), &e))
-}
-
-fn source_of(mount: &chroot::Mount) -> String {
-    let source = mount.source.as_ref().map(|s| s.display().to_string());
-    source.or_else(|| mount.fstype.clone()).unwrap_or_default()
 }
 
 /// Made where it is missing, as Docker does.

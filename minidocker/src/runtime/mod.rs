@@ -9,6 +9,7 @@ mod child;
 mod create;
 mod exec;
 mod fault;
+mod mounts;
 mod plan;
 mod report;
 mod resource;

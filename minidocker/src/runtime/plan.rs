@@ -126,10 +126,15 @@ fn steps(spec: &Spec, process: &Process, rootfs: &Path, wanted: CloneFlags) -> R
         steps.push(Step::Loopback);
     }
     steps.push(Step::Rootfs(rootfs_of(spec, rootfs)?));
-    for mount in spec.mounts().iter().flatten() {
-        let mount = mount_of(mount)?;
-        let dev = mount.destination == Path::new("/dev");
+    for asked in spec.mounts().iter().flatten() {
+        let mount = mount_of(asked)?;
+        let to = mount.destination.clone();
+        // What somebody binds there has its own devices: runc makes none either.
+        let dev = to == Path::new("/dev") && !mount.flags.contains(MsFlags::MS_BIND);
         steps.push(Step::Mount(mount));
+        if asked.options().iter().flatten().any(|option| option == "rro") {
+            steps.push(Step::ReadonlyTree(to));
+        }
         if dev {
             let nodes = if user_namespace { chroot::Nodes::Bind } else { chroot::Nodes::Make };
             steps.push(Step::Devices(nodes));
@@ -143,10 +148,11 @@ fn steps(spec: &Spec, process: &Process, rootfs: &Path, wanted: CloneFlags) -> R
     let paths = |list: &Option<Vec<String>>| list.clone().unwrap_or_default().into_iter().map(PathBuf::from);
     steps.extend(paths(linux.masked_paths()).map(Step::Mask));
     steps.extend(paths(linux.readonly_paths()).map(Step::Readonly));
-    if spec.root().as_ref().is_some_and(|r| r.readonly().unwrap_or(false)) {
-        steps.push(Step::Readonly(PathBuf::from("/")));
-    }
+    // Behind those, or it would lie below a mask; before the rootfs is closed, for it may be missing.
     steps.push(Step::WorkingDir(process.cwd().clone()));
+    if spec.root().as_ref().is_some_and(|r| r.readonly().unwrap_or(false)) {
+        steps.push(Step::ReadonlyRoot);
+    }
     steps.push(Step::Credentials(credentials(process)?));
     steps.extend([Step::DieWithParent, Step::ExecFifo, Step::Exec]);
     Ok(steps)
@@ -264,6 +270,8 @@ fn flag_of(option: &str) -> Option<OptionKind> {
     use OptionKind::{Clear, Propagation, Set};
     Some(match option {
         "ro" => Set(MsFlags::MS_RDONLY),
+        // With all that is mounted below, which is a step of its own.
+        "rro" => Set(MsFlags::empty()),
         "rw" => Clear(MsFlags::MS_RDONLY),
         "nosuid" => Set(MsFlags::MS_NOSUID),
         "suid" => Clear(MsFlags::MS_NOSUID),

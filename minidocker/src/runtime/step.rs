@@ -53,6 +53,8 @@ kinds! {
     Rootfs = "rootfs" in "04-overlayfs",
     /// One mount below the rootfs.
     Mount = "mount" in "01-chroot",
+    /// Makes one bind mount, and what is mounted below it, read-only.
+    ReadonlyTree = "readonly-tree" in "01-chroot",
     /// Device nodes and links in /dev.
     Devices = "devices" in "01-chroot",
     /// The rootfs becomes `/`, and the old root is gone.
@@ -67,6 +69,8 @@ kinds! {
     Readonly = "readonly" in "07-security",
     /// The working directory.
     WorkingDir = "working-dir" in "01-chroot",
+    /// The rootfs becomes read-only.
+    ReadonlyRoot = "readonly-root" in "07-security",
     /// User, groups, capabilities, no_new_privs.
     Credentials = "credentials" in "07-security",
     /// Dies with the supervisor.
@@ -94,6 +98,8 @@ pub enum Step {
     Rootfs(Rootfs),
     /// See [`StepKind::Mount`].
     Mount(Mount),
+    /// See [`StepKind::ReadonlyTree`].
+    ReadonlyTree(PathBuf),
     /// See [`StepKind::Devices`].
     Devices(chroot::Nodes),
     /// See [`StepKind::Pivot`].
@@ -108,6 +114,8 @@ pub enum Step {
     Readonly(PathBuf),
     /// See [`StepKind::WorkingDir`].
     WorkingDir(PathBuf),
+    /// See [`StepKind::ReadonlyRoot`].
+    ReadonlyRoot,
     /// See [`StepKind::Credentials`].
     Credentials(Credentials),
     /// See [`StepKind::DieWithParent`].
@@ -150,6 +158,7 @@ impl Step {
             Self::Loopback => StepKind::Loopback,
             Self::Rootfs(_) => StepKind::Rootfs,
             Self::Mount(_) => StepKind::Mount,
+            Self::ReadonlyTree(_) => StepKind::ReadonlyTree,
             Self::Devices(_) => StepKind::Devices,
             Self::Pivot => StepKind::Pivot,
             Self::Console => StepKind::Console,
@@ -157,6 +166,7 @@ impl Step {
             Self::Mask(_) => StepKind::Mask,
             Self::Readonly(_) => StepKind::Readonly,
             Self::WorkingDir(_) => StepKind::WorkingDir,
+            Self::ReadonlyRoot => StepKind::ReadonlyRoot,
             Self::Credentials(_) => StepKind::Credentials,
             Self::DieWithParent => StepKind::DieWithParent,
             Self::ExecFifo => StepKind::ExecFifo,
