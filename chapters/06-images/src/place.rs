@@ -281,9 +281,9 @@ impl<'a> Place<'a> {
     fn open_dir(&self, path: &Path, make: bool) -> Result<OwnedFd, Errno> {
         match sys::open_in_root(self.root.as_fd(), path, PATH_ONLY, Mode::empty()).map_err(errno) {
             Err(Errno::NOENT) if make => open_dir_by_hand(self.root.as_fd(), path, true),
-            // Older than 5.6 or filtered; or somebody renames directories anywhere on this machine,
-            // and the kernel can't be sure that a `..` stayed inside (openat2(2)).
-            Err(Errno::NOSYS | Errno::AGAIN) => open_dir_by_hand(self.root.as_fd(), path, make),
+            // Older than 5.6, or filtered (by an old libseccomp with EPERM); or somebody renames directories
+            // anywhere on this machine, and the kernel can't be sure that a `..` stayed inside (openat2(2)).
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => open_dir_by_hand(self.root.as_fd(), path, make),
             other => other,
         }
     }

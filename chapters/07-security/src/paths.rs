@@ -96,8 +96,8 @@ fn open(path: &Path) -> Result<Option<OwnedFd>, SecurityError> {
     let how = OFlags::PATH | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", how | OFlags::DIRECTORY, Mode::empty()).map_err(fail)?;
     let opened = match sys::open_in_root(root.as_fd(), path, how, Mode::empty()) {
-        // Before Linux 5.6: no magic link is on these paths unless it is the last part.
-        Err(e) if e.errno() == Errno::ENOSYS => {
+        // Before Linux 5.6, or filtered: no magic link is on these paths unless it is the last part.
+        Err(e) if matches!(e.errno(), Errno::ENOSYS | Errno::EPERM) => {
             let plain = rustix::fs::open(path, how | OFlags::NOFOLLOW, Mode::empty());
             return match plain {
                 Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
