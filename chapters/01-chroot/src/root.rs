@@ -153,9 +153,6 @@ pub(crate) trait Named<T> {
 
 impl<T, E: Into<std::io::Error>> Named<T> for Result<T, E> {
     fn named(self, call: &'static str, args: std::fmt::Arguments<'_>) -> Result<T, SysError> {
-        self.map_err(|e| {
-            let errno = e.into().raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-            SysError::new(call, args.to_string(), errno)
-        })
+        self.map_err(|e| SysError::of(call, args.to_string(), e))
     }
 }
