@@ -61,8 +61,8 @@ fn close_range(first: u32, last: u32) -> Result {
             let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
             let numbers: Vec<u32> = open.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
             for number in numbers.into_iter().filter(|n| (first..=last).contains(n)) {
-                // SAFETY: as above. The listing's own descriptor is closed already, which gives EBADF.
                 let _ = call("close", &[&Plain(number)], || {
+                    // SAFETY: as above. The listing's own descriptor is closed already, which gives EBADF.
                     Errno::result(unsafe { libc::close(number as RawFd) })
                 });
             }
