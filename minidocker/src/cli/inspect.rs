@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use oci_spec::runtime::Spec;
 
 use super::found::Found;
 use super::told::Told;
 use super::verb::{Arity, Verb};
-use crate::container::{self, Container, ContainerError};
+use crate::container::{self, ContainerError};
 use crate::format::{self, Inspected};
 use crate::spec::{OVERLAY_ANNOTATION, OverlayAnnotation};
 use crate::store::Store;
@@ -76,18 +75,11 @@ fn view<'a>(one: &'a Found, lowers: &'a [PathBuf]) -> Inspected<'a> {
 fn one(store: &Store, name: &str) -> anyhow::Result<(Found, Vec<PathBuf>)> {
     let container = container::find(store, name)?;
     container::recover(store, &container)?;
-    let spec = spec(&container)?;
+    let spec = container.spec()?;
     let mut found = Found::read(store, container)?;
     // With the host's network it is the host's name of that time, which no request says.
     found.config.hostname = spec.hostname().clone().unwrap_or_default();
     Ok((found, lowers(&spec)?))
-}
-
-/// What the runtime was told.
-fn spec(container: &Container) -> anyhow::Result<Spec> {
-    let path = container.dir.join("config.json");
-    let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
 /// The layers.
