@@ -91,7 +91,7 @@ fn run(args: &Run) -> anyhow::Result<u8> {
         (Some(dir), _) => Base::of_rootfs(dir)?,
         (None, image) => {
             let image = image::resolve(&store, image.unwrap_or_default())?;
-            image.notices.iter().for_each(|notice| eprintln!("minidocker: {notice}"));
+            image.notices.iter().for_each(|notice| super::tell(&format!("minidocker: {notice}\n")));
             Base::of_image(image)
         }
     };

@@ -2,6 +2,7 @@
 
 use super::Refused;
 use super::error::render;
+use super::tell;
 
 /// The failures that were told so far.
 #[derive(Debug, Default)]
@@ -16,14 +17,14 @@ impl Told {
         self.failed = true;
         let text = render(&error.into());
         if !self.said.contains(&text) {
-            eprint!("{text}");
+            tell(&text);
             self.said.push(text);
         }
     }
 
     /// Tells of one that is no failure of the command.
     pub(super) fn note(error: impl Into<anyhow::Error>) {
-        eprint!("{}", render(&error.into()));
+        tell(&render(&error.into()));
     }
 
     /// As [`Told::tell`], for a text.
