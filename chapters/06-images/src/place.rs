@@ -43,7 +43,8 @@ pub(crate) struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub(crate) fn open(into: &Path, options: &'a UnpackOptions) -> Result<Self, Error> {
-        let root = rustix::fs::openat(CWD, into, PATH_ONLY, Mode::empty()).map_err(io_error("open", into))?;
+        let root =
+            rustix::fs::openat(CWD, into, PATH_ONLY, Mode::empty()).map_err(io_error("openat", into))?;
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let (parent, directories, skipped) = Default::default();
         Ok(Self { root, options, own, parent, directories, name: "(beginning)".to_owned(), skipped })
@@ -124,7 +125,7 @@ impl<'a> Place<'a> {
 
     fn error<E: Into<io::Error>>(&self, call: &'static str) -> impl FnOnce(E) -> Error + use<E> {
         let name = self.name.clone();
-        move |e| Error::Make { name, call, source: e.into() }
+        move |e| Error::Make { source: sys::SysError::of(call, format!("{name:?}"), e), name }
     }
 
     /// A directory: one that is there already stays, with what is in it.
