@@ -45,7 +45,11 @@ fn a_full_standard_output_is_told_and_is_1() {
         let out = redirected(&md, line, ">/dev/full");
         out.complains(1, "cannot write to standard output: No space left on device");
     }
-    // What was asked is done all the same.
+    // What was asked is done all the same, to every one that was named.
+    for name in ["one", "two"] {
+        md.run(["run", "--name", name, "hostbox", "true"]).ok();
+    }
+    redirected(&md, "rm one two", ">/dev/full").complains(1, "cannot write to standard output");
     md.nothing_left();
 }
 

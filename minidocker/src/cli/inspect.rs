@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
 
+use super::Refused;
 use super::found::Found;
 use super::told::Told;
 use super::verb::{Arity, Verb};
@@ -43,23 +44,18 @@ impl Verb for Inspect {
 /// stderr, and ends with 1 if there were such.
 fn inspect(args: &Inspect, path: &str) -> anyhow::Result<u8> {
     let store = Store::open()?;
-    let mut told = Told::default();
     let mut found = Vec::new();
-    for name in &args.names {
-        match one(&store, name) {
-            Ok(one) => found.push(one),
-            // Docker's `inspect` looks for images, networks and volumes too.
-            Err(e)
-                if !path.contains(' ') && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) =>
-            {
-                told.say(format!("no such object: {name}"));
-            }
-            Err(e) => told.tell(e),
+    let code = Told::each(&args.names, |name| match one(&store, name) {
+        Ok(one) => Ok(found.push(one)),
+        // Docker's `inspect` looks for images, networks and volumes too.
+        Err(e) if !path.contains(' ') && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
+            Err(Refused::new(1, format!("no such object: {name}")).into())
         }
-    }
+        Err(e) => Err(e),
+    });
     let shown: Vec<_> = found.iter().map(|(one, lowers)| format::inspect(&view(one, lowers))).collect();
     super::print(&format::pretty(&shown)?)?;
-    Ok(told.code())
+    Ok(code)
 }
 
 fn view<'a>(one: &'a Found, lowers: &'a [PathBuf]) -> Inspected<'a> {

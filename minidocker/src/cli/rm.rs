@@ -32,22 +32,17 @@ impl Verb for Rm {
     }
 }
 
-/// Removes each and prints its name. Goes on past a failure, tells of it on stderr, and ends with
-/// 1 if there was one. With `--force`, a container that isn't there is told of but is no failure
-/// (Docker 28: the exit code is 0).
+/// Removes each and prints its name. With `--force`, a container that isn't there is told of but is
+/// no failure (Docker 28: the exit code is 0).
 fn rm(args: &Rm) -> anyhow::Result<u8> {
     let store = Store::open()?;
-    let mut told = Told::default();
-    for name in &args.names {
-        match remove(&store, name, args.force) {
-            Ok(()) => super::print(&format!("{name}\n"))?,
-            Err(e) if args.force && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
-                Told::note(e);
-            }
-            Err(e) => told.tell(e),
+    Ok(Told::each(&args.names, |name| match remove(&store, name, args.force) {
+        Ok(()) => Ok(super::print(&format!("{name}\n"))?),
+        Err(e) if args.force && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
+            Ok(Told::note(e))
         }
-    }
-    Ok(told.code())
+        Err(e) => Err(e),
+    }))
 }
 
 fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {

@@ -1,6 +1,5 @@
 //! Commands with several names go on past a failure.
 
-use super::Refused;
 use super::error::render;
 use super::tell;
 
@@ -22,14 +21,18 @@ impl Told {
         }
     }
 
+    /// Does `act` to each name, goes on past failures, and returns the exit code.
+    pub(super) fn each(names: &[String], mut act: impl FnMut(&str) -> anyhow::Result<()>) -> u8 {
+        let mut told = Self::default();
+        for name in names {
+            act(name).unwrap_or_else(|e| told.tell(e));
+        }
+        told.code()
+    }
+
     /// Tells of one that is no failure of the command.
     pub(super) fn note(error: impl Into<anyhow::Error>) {
         tell(&render(&error.into()));
-    }
-
-    /// As [`Told::tell`], for a text.
-    pub(super) fn say(&mut self, text: String) {
-        self.tell(Refused::new(1, text));
     }
 
     /// Docker's exit code: 1 if any failed.
