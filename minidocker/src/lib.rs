@@ -5,6 +5,8 @@
 //! the request into an OCI Spec, [`container`] writes it down, [`supervisor`] lives beside the
 //! container, [`runtime`] makes it; [`store`] and [`format`] serve them.
 #![forbid(unsafe_code)]
+// The macros panic when nobody can be written to.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cli;
 pub mod container;

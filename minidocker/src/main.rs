@@ -1,5 +1,6 @@
 //! `minidocker`: the thin binary. It parses, runs, prints, and owns the exit codes.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     match cli::main(std::env::args_os()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprint!("{}", cli::error::render(&error));
+            cli::tell(&cli::error::render(&error));
             ExitCode::from(cli::error::exit_code(&error))
         }
     }

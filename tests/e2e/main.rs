@@ -23,6 +23,7 @@ mod rootfs;
 mod stdio;
 mod supervisor;
 mod terminal;
+mod unwritable;
 mod worlds;
 
 use kit::{Minidocker, Output, Running};

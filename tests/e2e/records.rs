@@ -60,10 +60,107 @@ fn a_newer_record_is_refused_by_its_version() {
         record["version"] = 9999.into();
         fs::write(&path, record.to_string()).unwrap();
         others_go_on(&md, file, "newer");
-        let out = md.line("inspect bad").code(1);
-        assert!(out.err().contains("9999") && out.err().contains("newer"), "{}", out.err());
+        for line in ["inspect bad", "rm bad", "rm -f bad", "kill bad"] {
+            let out = md.line(line).code(1);
+            let told = format!(
+                "minidocker: container bad was made by a newer minidocker\n  \
+                 because: {} has version 9999, and this minidocker knows 1\n  \
+                 do: use the minidocker that made it, also to remove it",
+                path.display()
+            );
+            assert_eq!(out.err(), told, "{line}");
+        }
         assert_eq!(fs::read_to_string(&path).unwrap(), record.to_string(), "it was changed");
+        record["version"] = 1.into();
+        fs::write(&path, record.to_string()).unwrap();
     }
+}
+
+#[test]
+fn a_newer_config_json_is_refused_by_its_version() {
+    let md = kit::ours!();
+    let path = two(&md).join("config.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    let newer = [
+        (whole.replace("\"ociVersion\":\"1.2.0\"", "\"ociVersion\":\"2.0.0\""), "ociVersion 2.0.0", "1.2.0"),
+        (whole.replace("{\\\"version\\\":1,", "{\\\"version\\\":2,"), "minidocker.overlay 2", "1"),
+    ];
+    for (text, found, known) in newer {
+        assert_ne!(text, whole, "{found}");
+        fs::write(&path, text).unwrap();
+        let out = md.line("inspect bad").code(1);
+        let told =
+            format!("because: {} has version {found}, and this minidocker knows {known}", path.display());
+        assert!(out.err().contains(&told), "{}", out.err());
+    }
+    fs::write(&path, whole.replace("\"ociVersion\":\"1.2.0\"", "\"ociVersion\":\"1.9.0\"")).unwrap();
+    md.line("inspect bad").ok().quiet();
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_told_with_the_call_and_a_way_out() {
+    let md = kit::ours!();
+    let dir = two(&md);
+    for (file, call, errno) in [("request.json", "openat", "ENOENT"), ("state.json", "read", "EISDIR")] {
+        let (path, aside) = (dir.join(file), dir.join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        if call == "read" {
+            fs::create_dir(&path).unwrap();
+        }
+        let out = md.line("inspect bad").code(1);
+        let lines: Vec<String> = out.err().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], "minidocker: cannot read the record of container bad");
+        let shown = lines[1].starts_with(&format!("  {call}(")) && lines[1].contains(path.to_str().unwrap());
+        assert!(shown && lines[1].contains(errno), "{lines:?}");
+        assert_eq!(lines.last().unwrap(), "  do: minidocker rm -f bad removes it");
+        if call == "read" {
+            fs::remove_dir(&path).unwrap();
+        }
+        fs::rename(&aside, &path).unwrap();
+    }
+    md.line("inspect bad").ok().quiet();
+}
+
+#[test]
+fn a_container_that_never_got_its_state_gives_its_name_back() {
+    let md = kit::ours!();
+    let dir = two(&md);
+    for file in ["state.json", "config.json"] {
+        fs::remove_file(dir.join(file)).unwrap();
+    }
+    md.line("run --rm --name bad hostbox echo mine").ok().stdout_is("mine").quiet();
+    assert!(!dir.exists());
+    md.line("rm good").ok();
+    md.nothing_left();
+}
+
+#[test]
+fn a_container_that_lost_its_state_keeps_what_it_wrote() {
+    let md = kit::ours!();
+    let dir = two(&md);
+    fs::remove_file(dir.join("state.json")).unwrap();
+    fs::write(dir.join("upper/thesis"), "x").unwrap();
+    md.line("run --rm --name bad hostbox true").code(125);
+    assert!(dir.join("upper/thesis").exists());
+    md.line("rm -f bad").ok();
+    md.line("rm good").ok();
+    md.nothing_left();
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_told_with_the_call_and_a_way_out() {
+    let md = kit::ours!();
+    let file = md.room().join("file");
+    fs::write(&file, "").unwrap();
+    let out = md.call(["ps"]).env("MINIDOCKER_ROOT", file.join("store")).run();
+    let told = format!(
+        "minidocker: cannot use the store {0}/store\n  \
+         mkdir(\"{0}/store\", 0700) : ENOTDIR (Not a directory)\n  \
+         because: a file stands where a directory is wanted\n  \
+         do: set MINIDOCKER_ROOT to a directory that this user may write to",
+        file.display()
+    );
+    assert_eq!(out.complains(125, "cannot use the store").err(), told);
 }
 
 #[test]

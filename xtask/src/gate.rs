@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::workspace::Workspace;
-use crate::{arrows, climb, table, test};
+use crate::{arrows, book, climb, table, test};
 
 /// What to leave out.
 #[derive(Args)]
@@ -18,10 +18,11 @@ pub(crate) struct Parts {
 
 type Check = fn(&Workspace) -> Result<bool>;
 
-const CHECKS: [(&str, Check); 5] = [
+const CHECKS: [(&str, Check); 6] = [
     ("fmt", |workspace| workspace.cargo(&["fmt", "--all", "--check"]).map(|()| true)),
     ("arrows", |_| arrows::check().map(|()| true)),
     ("climb", |_| climb::check().map(|()| true)),
+    ("book", |workspace| book::check(workspace).map(|_| true)),
     ("clippy", |workspace| {
         workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).map(|()| true)
     }),

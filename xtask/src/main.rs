@@ -2,6 +2,7 @@
 
 mod arrows;
 mod bench;
+mod book;
 mod climb;
 mod gate;
 mod lex;
@@ -33,6 +34,8 @@ enum Word {
     Arrows,
     /// The steps between neighbouring demo binaries.
     Climb,
+    /// The book: its mistakes, then its pages below the target folder.
+    Book(book::Book),
     /// What a start and a build cost.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Word::Test(selection) => test::run(&selection),
         Word::Arrows => arrows::check().map(|()| true),
         Word::Climb => climb::check().map(|()| true),
+        Word::Book(what) => book::run(&what),
         Word::Bench(what) => bench::run(&what),
     };
     match result {

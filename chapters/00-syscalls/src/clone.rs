@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::call::call;
 use crate::shown::{By, Shown};
-use crate::{Errno, Pid, Result};
+use crate::{Errno, Pid, Result, SysError};
 
 bitflags::bitflags! {
     /// The flags of clone3(2), unshare(2) and setns(2).
@@ -58,8 +58,9 @@ pub enum Cloned {
 
 /// Makes a child as fork(2) does, in new namespaces and in a cgroup. A pidfd always comes along.
 ///
-/// Where clone3 is missing (before Linux 5.3) or filtered (Docker's profile answers ENOSYS),
-/// clone(2) is used, which knows neither `cgroup` nor `CLONE_NEWTIME`: with them the ENOSYS stays.
+/// Where clone3 is missing (before Linux 5.3) or filtered (Docker's profile answers ENOSYS, one made
+/// with an old libseccomp EPERM), clone(2) is used. It knows neither `cgroup` nor `CLONE_NEWTIME`:
+/// with them the error stays. A kernel that lacks CLONE_INTO_CGROUP answers E2BIG.
 ///
 /// # Errors
 /// `EINVAL` also for a caller with threads that asks for a user namespace: unshare(2) says so,
@@ -88,13 +89,16 @@ pub fn clone3(args: &CloneArgs<'_>) -> Result<Cloned> {
         Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of_val(&raw)) })
     });
     let clone_can_too = args.cgroup.is_none() && !args.flags.contains(CloneFlags::CLONE_NEWTIME);
-    if clone_can_too && made.as_ref().is_err_and(|e| e.errno() == Errno::ENOSYS) {
+    let refused = made.as_ref().err().map(SysError::errno);
+    if clone_can_too && matches!(refused, Some(Errno::ENOSYS | Errno::EPERM)) {
         let shown = By(|| format!("{}|SIGCHLD, NULL", flags.shown()));
-        made = call("clone", &[&shown], || {
+        let older = call("clone", &[&shown], || {
             let (bits, none) = (raw.flags | raw.exit_signal, 0_u64);
             // SAFETY: as above. The order of the last two arguments differs between architectures, both are 0.
             Errno::result(unsafe { libc::syscall(libc::SYS_clone, bits, none, &raw mut pidfd, none, none) })
         });
+        // Refused twice for the same reason: then no filter stood before the first.
+        made = if older.as_ref().err().map(SysError::errno) == refused { made } else { older };
     }
     Ok(match made? {
         0 => Cloned::Child,

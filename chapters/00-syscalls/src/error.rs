@@ -23,6 +23,11 @@ impl SysError {
         Self { call, args, errno }
     }
 
+    /// The same, with the errno of an error of the standard library, of nix or of rustix.
+    pub fn of(call: &'static str, args: String, error: impl Into<std::io::Error>) -> Self {
+        Self::new(call, args, crate::call::errno(error))
+    }
+
     /// The name of the call, as in section 2 of the manual.
     pub fn call(&self) -> &'static str {
         self.call

@@ -56,13 +56,15 @@ fn close_range(first: u32, last: u32) -> Result {
         Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
     });
     match by_range {
-        // Before Linux 5.9 one by one.
-        Err(e) if e.errno() == Errno::ENOSYS => {
+        // Before Linux 5.9, or filtered (by an old libseccomp with EPERM): one by one.
+        Err(e) if matches!(e.errno(), Errno::ENOSYS | Errno::EPERM) => {
             let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
             let numbers: Vec<u32> = open.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
             for number in numbers.into_iter().filter(|n| (first..=last).contains(n)) {
-                // SAFETY: as above; the descriptor of the listing itself is closed already.
-                unsafe { libc::close(number as RawFd) };
+                let _ = call("close", &[&Plain(number)], || {
+                    // SAFETY: as above. The listing's own descriptor is closed already, which gives EBADF.
+                    Errno::result(unsafe { libc::close(number as RawFd) })
+                });
             }
             Ok(())
         }

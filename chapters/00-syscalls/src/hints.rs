@@ -1,6 +1,6 @@
 //! What an errno means, where the errno alone misleads: one table, by (call, errno).
 
-use crate::Errno::{self, EACCES, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSPC, EPERM};
+use crate::Errno::{self, EACCES, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSPC, ENOSYS, EPERM};
 
 /// Two lines below a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,10 +15,10 @@ pub struct Hint {
 #[rustfmt::skip] // a row: the call and why it failed, and below what to do
 pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
     let (because, remedy) = match (call, errno) {
-        ("clone3" | "clone" | "unshare", EPERM) if args.contains("NEWUSER") => ("this host forbids user namespaces to this user, or we are inside a chroot",
-            "sysctl kernel.unprivileged_userns_clone kernel.apparmor_restrict_unprivileged_userns shows which switch it is"),
-        ("clone3" | "clone" | "unshare", EPERM) => ("new namespaces need CAP_SYS_ADMIN, or a user namespace made in the same call",
-            "run it as the user that you are, without --userns host, or as root"),
+        ("clone3" | "clone" | "unshare", EPERM) if args.contains("NEWUSER") => ("this host forbids user namespaces to this user, a seccomp filter does (Docker's), or we are inside a chroot",
+            "sysctl kernel.unprivileged_userns_clone kernel.apparmor_restrict_unprivileged_userns shows which switch it is; inside Docker: --security-opt seccomp=unconfined"),
+        ("clone3" | "clone" | "unshare", EPERM) => ("new namespaces need CAP_SYS_ADMIN, or a user namespace made in the same call; and no seccomp filter against them (Docker's)",
+            "run it as the user that you are, without --userns host, or as root; inside Docker: --security-opt seccomp=unconfined"),
         ("clone3" | "clone" | "unshare", ENOSPC) => ("user.max_user_namespaces is reached, or namespaces are nested 32 deep",
             "sysctl user.max_user_namespaces"),
         ("clone3" | "clone", EAGAIN) => ("pids.max of a cgroup or RLIMIT_NPROC of this user is reached",
@@ -27,8 +27,8 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
             "grep \"^$USER:\" /etc/subuid /etc/subgid"),
         ("mount", EPERM) if args.contains("\"proc\"") || args.contains("\"sysfs\"") => ("in a user namespace, proc and sysfs may be mounted only where the host's are fully visible",
             "findmnt -R /proc shows what is mounted over it; inside Docker: --security-opt systempaths=unconfined"),
-        ("mount", EPERM) => ("mounts need CAP_SYS_ADMIN over the mount namespace, and locked flags (ro, nosuid, nodev) can't be taken away",
-            "findmnt -o TARGET,OPTIONS shows the flags of the source"),
+        ("mount" | "umount2" | "pivot_root" | "move_mount", EPERM) => ("changes of mounts need CAP_SYS_ADMIN over the mount namespace and no seccomp filter against them (Docker's), and locked flags (ro, nosuid, nodev) can't be taken away",
+            "findmnt -o TARGET,OPTIONS shows the flags of the source; inside Docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined"),
         ("mount", EINVAL) if args.contains("\"overlay\"") => ("overlay refused its directories: upperdir and workdir on two file systems, one of them on overlay, or too old a kernel (rootless: 5.11)",
             "dmesg | tail names the reason; MINIDOCKER_ROOT moves the store to another file system"),
         ("mount", ENODEV) => ("the kernel has no such file system",
@@ -49,6 +49,8 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
             "give this user subordinate ids in /etc/subuid and /etc/subgid"),
         ("setresuid" | "setresgid", EINVAL) => ("the id has no place in the container's id map",
             "cat /proc/self/uid_map; more ids need lines in /etc/subuid and /etc/subgid"),
+        (_, ENOSYS) => ("the kernel is older than this call (we need Linux 5.6), or a seccomp filter around us hides it",
+            "uname -r; inside Docker or Podman: --security-opt seccomp=unconfined"),
         _ => return None,
     };
     Some(Hint { because, remedy })

@@ -52,9 +52,11 @@ shown! {
     CloneFlags: |set| names(set);
     MntFlags: |set| names(set);
     MsFlags: |set| names(set);
-    FileType: |kind| format!("S_IF{}", kinds_name(*kind));
+    // Those that mknod(2) makes, by their names of inode(7).
+    FileType: |kind| "S_IF".to_owned() + match kind { FileType::Fifo => "IFO", FileType::CharacterDevice => "CHR",
+        FileType::BlockDevice => "BLK", FileType::Socket => "SOCK", _ => "REG" };
     rustix::fs::Mode: |mode| format!("0{:02o}", mode.bits());
-    rustix::fs::OFlags: |set| names(set);
+    rustix::fs::OFlags: |set| format!("O_{}", names(set).replace('|', "|O_")).replace("O_0", "O_RDONLY");
     rustix::mount::FsMountFlags: |set| names(set);
     rustix::mount::FsOpenFlags: |set| names(set);
     rustix::mount::MoveMountFlags: |set| names(set);
@@ -70,17 +72,6 @@ shown! {
 /// `A, B`.
 pub(crate) fn list<'a>(of: impl Iterator<Item = &'a dyn Shown>) -> String {
     of.map(Shown::shown).collect::<Vec<_>>().join(", ")
-}
-
-/// What stands behind `S_IF` in the names of inode(7), for the kinds that mknod(2) makes.
-fn kinds_name(kind: FileType) -> &'static str {
-    match kind {
-        FileType::Fifo => "IFO",
-        FileType::CharacterDevice => "CHR",
-        FileType::BlockDevice => "BLK",
-        FileType::Socket => "SOCK",
-        _ => "REG",
-    }
 }
 
 /// `"text"` with the escapes of strace, cut where a line would become unreadable.

@@ -44,12 +44,12 @@ impl Root {
     /// Opens what `path` names inside the root. Close-on-exec is always set.
     ///
     /// # Errors
-    /// As [`sys::open_in_root`], but never `ENOSYS` or `EAGAIN`: then we walk by ourselves.
+    /// As [`sys::open_in_root`]; after `ENOSYS`, `EAGAIN`, or the `EPERM` of a filter we walk by ourselves.
     pub fn open_in(&self, path: &Path, how: OFlags) -> Result<OwnedFd, SysError> {
         for _ in 0..AGAIN {
             match sys::open_in_root(self.dir.as_fd(), path, how, Mode::empty()) {
                 Err(e) if e.errno() == Errno::EAGAIN => {}
-                Err(e) if e.errno() == Errno::ENOSYS => break,
+                Err(e) if matches!(e.errno(), Errno::ENOSYS | Errno::EPERM) => break,
                 other => return other,
             }
         }
@@ -153,9 +153,6 @@ pub(crate) trait Named<T> {
 
 impl<T, E: Into<std::io::Error>> Named<T> for Result<T, E> {
     fn named(self, call: &'static str, args: std::fmt::Arguments<'_>) -> Result<T, SysError> {
-        self.map_err(|e| {
-            let errno = e.into().raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-            SysError::new(call, args.to_string(), errno)
-        })
+        self.map_err(|e| SysError::of(call, args.to_string(), e))
     }
 }

@@ -47,8 +47,7 @@ const STEP: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC)
 
 /// Opens `path` inside `root`.
 pub(crate) fn walk(root: &OwnedFd, path: &Path, missing: Missing, follow: bool) -> Result<Found, SysError> {
-    let errno = |e: Errno| sys::Errno::from_raw(e.raw_os_error());
-    let fail = |call, e| SysError::new(call, format!("{}, {path:?}", root.as_raw_fd()), errno(e));
+    let fail = |call, e: Errno| SysError::of(call, format!("{}, {path:?}", root.as_raw_fd()), e);
     let mut todo = components(path.as_os_str());
     let mut way = vec![rustix::fs::openat(root, ".", STEP, Mode::empty()).map_err(|e| fail("openat", e))?];
     let (mut real, mut links, mut detours) = (PathBuf::from("/"), Vec::new(), Vec::new());

@@ -74,13 +74,13 @@ pub fn clone(
     Ok(cloned)
 }
 
-/// clone3, or, where that is filtered, clone, which has no bit left for CLONE_NEWTIME: then the
-/// child must make its time namespace itself, which the second value says.
+/// clone3, or, where that is filtered (ENOSYS, or EPERM by an old libseccomp), clone, which has no bit
+/// left for CLONE_NEWTIME: then the child must make its time namespace itself, as the second value says.
 fn clone_or_older(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> Result<(Cloned, bool), SysError> {
+    let older = CloneArgs { flags: flags - CloneFlags::CLONE_NEWTIME, cgroup };
     match sys::clone3(&CloneArgs { flags, cgroup }) {
-        Err(e) if e.errno() == Errno::ENOSYS && flags.contains(CloneFlags::CLONE_NEWTIME) => {
-            let flags = flags - CloneFlags::CLONE_NEWTIME;
-            sys::clone3(&CloneArgs { flags, cgroup }).map(|cloned| (cloned, true))
+        Err(e) if flags != older.flags && matches!(e.errno(), Errno::ENOSYS | Errno::EPERM) => {
+            sys::clone3(&older).map(|cloned| (cloned, true))
         }
         made => made.map(|cloned| (cloned, false)),
     }

@@ -1,29 +1,13 @@
 //! What can go wrong with a group.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sys::SysError;
 
 /// Why a cgroup could not be found, made, joined, emptied or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
-    /// A file of /proc or of a cgroup could not be read.
-    #[error("read {}: {source}", path.display())]
-    Read {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file of the group could not be opened for the child that is to join.
-    #[error("open {}: {source}", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A call that changes a group failed.
+    /// A file of /proc or of a group could not be opened or read, or a group not be changed.
     #[error("{0}")]
     Call(#[from] SysError),
     /// The path is not that of a group of ours, so it is not touched.
@@ -46,4 +30,9 @@ pub enum CgroupError {
         /// Some of the processes.
         pids: Vec<i32>,
     },
+}
+
+/// A failed read of a file or a directory.
+pub(crate) fn unread(path: &Path, error: std::io::Error) -> CgroupError {
+    SysError::of("read", format!("{path:?}"), error).into()
 }

@@ -62,7 +62,7 @@ impl Group {
     /// None without a unified tree.
     ///
     /// # Errors
-    /// [`CgroupError::Open`].
+    /// [`CgroupError::Call`].
     pub fn v2_fd(&self) -> Result<Option<OwnedFd>, CgroupError> {
         let Some(dir) = self.v2_dir() else { return Ok(None) };
         open(dir, OFlags::PATH | OFlags::DIRECTORY).map(Some)
@@ -73,7 +73,7 @@ impl Group {
     /// rights, and because the child may see no cgroups any more.
     ///
     /// # Errors
-    /// [`CgroupError::Open`].
+    /// [`CgroupError::Call`].
     pub fn joiner(&self, v2_too: bool) -> Result<Joiner, CgroupError> {
         let mut files = Vec::new();
         for dir in &self.dirs {
@@ -90,7 +90,7 @@ impl Group {
     /// Zombies don't count.
     ///
     /// # Errors
-    /// [`CgroupError::Read`]. A group that is gone has no processes.
+    /// [`CgroupError::Call`]. A group that is gone has no processes.
     pub fn processes(&self) -> Result<Vec<Pid>, CgroupError> {
         let mut pids = Vec::new();
         for dir in &self.dirs {

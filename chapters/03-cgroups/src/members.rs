@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use sys::{Errno, Pid, SysError, write_fd};
 
 use crate::CgroupError;
+use crate::error::unread;
 
 /// Open files through which a child enters a group.
 #[derive(Debug, Default)]
@@ -34,8 +35,9 @@ impl Joiner {
 }
 
 pub(crate) fn open(path: &Path, how: OFlags) -> Result<OwnedFd, CgroupError> {
-    rustix::fs::open(path, how | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|e| CgroupError::Open { path: path.to_owned(), source: e.into() })
+    let shown = if how.contains(OFlags::PATH) { "O_PATH|O_DIRECTORY" } else { "O_WRONLY" };
+    let opened = rustix::fs::open(path, how | OFlags::CLOEXEC, Mode::empty());
+    opened.map_err(|e| SysError::of("openat", format!("AT_FDCWD, {path:?}, {shown}|O_CLOEXEC"), e).into())
 }
 
 /// `dir` and every group below it, a group always before those in it. Nothing if it is gone.
@@ -49,7 +51,7 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, CgroupError> {
                 found.remove(next);
                 continue;
             }
-            Err(source) => return Err(CgroupError::Read { path: here, source }),
+            Err(e) => return Err(unread(&here, e)),
         };
         let below = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
         found.extend(below.map(|e| e.path()));
@@ -73,7 +75,7 @@ pub(crate) fn is_empty(dir: &Path) -> Result<bool, CgroupError> {
             tree(dir)?.iter().try_fold(true, |empty, group| Ok(empty && processes_of(group)?.is_empty()))
         }
         Err(e) if gone(&e) => Ok(true),
-        Err(source) => Err(CgroupError::Read { path, source }),
+        Err(e) => Err(unread(&path, e)),
     }
 }
 
@@ -88,6 +90,21 @@ pub(crate) fn processes_of(dir: &Path) -> Result<Vec<Pid>, CgroupError> {
         Err(e) if gone(&e) => Ok(Vec::new()),
         // A threaded group has no list of its own: its processes stand in the group above.
         Err(e) if e.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => Ok(Vec::new()),
-        Err(source) => Err(CgroupError::Read { path, source }),
+        Err(e) => Err(unread(&path, e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_look_reads_like_a_line_of_strace() {
+        let none = Path::new("/no/such/tasks");
+        let opened = open(none, OFlags::WRONLY).unwrap_err().to_string();
+        let end = ": ENOENT (No such file or directory)";
+        assert_eq!(opened, format!("openat(AT_FDCWD, \"/no/such/tasks\", O_WRONLY|O_CLOEXEC) {end}"));
+        let read = processes_of(Path::new("/proc/version")).unwrap_err().to_string();
+        assert_eq!(read, "read(\"/proc/version/cgroup.procs\") : ENOTDIR (Not a directory)");
     }
 }

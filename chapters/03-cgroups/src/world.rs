@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use sys::Errno;
+
+use crate::error::unread;
 use crate::mountinfo::{self, Mount};
 use crate::{CgroupError, Group};
 
@@ -37,13 +40,11 @@ impl World {
     /// Looks at this process's cgroups and mounts. A kernel without cgroups gives a world without trees.
     ///
     /// # Errors
-    /// [`CgroupError::Read`]: no /proc.
+    /// [`CgroupError::Call`]: no /proc.
     pub fn detect() -> Result<Self, CgroupError> {
         let mountinfo = read("/proc/self/mountinfo")?;
         let cgroup = match read("/proc/self/cgroup") {
-            Err(CgroupError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                String::new()
-            }
+            Err(CgroupError::Call(e)) if e.errno() == Errno::ENOENT => String::new(),
             other => other?,
         };
         Ok(Self::parse(&cgroup, &mountinfo))
@@ -132,7 +133,7 @@ fn read(path: &str) -> Result<String, CgroupError> {
     // A path with bytes that are no UTF-8 must not hide all the others.
     match std::fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(source) => Err(CgroupError::Read { path: PathBuf::from(path), source }),
+        Err(e) => Err(unread(Path::new(path), e)),
     }
 }
 

@@ -26,6 +26,12 @@ impl Overlay {
         {
             return OverlayError::UpperFileSystem { upper: self.upper.clone(), fstype, source: call };
         }
+        if call.errno() == Errno::EINVAL
+            && self.userxattr
+            && let Some((path, mount)) = self.mount_below()
+        {
+            return OverlayError::MountBelow { path, mount, source: call };
+        }
         if bytes > LONGEST_DATA && matches!(call.errno(), Errno::EINVAL | Errno::ENOSYS) {
             return OverlayError::TooLong { lowers: self.lower.len(), bytes, source: call };
         }
@@ -65,10 +71,28 @@ impl Overlay {
         })
     }
 
+    /// A lower, and a mount strictly below it.
+    fn mount_below(&self) -> Option<(PathBuf, PathBuf)> {
+        let table = std::fs::read("/proc/self/mountinfo").ok()?;
+        let points: Vec<PathBuf> = String::from_utf8_lossy(&table).lines().filter_map(mount_point).collect();
+        self.lower.iter().find_map(|lower| {
+            let real = lower.canonicalize().ok()?;
+            let below = points.iter().find(|point| point.starts_with(&real) && **point != real)?;
+            Some((lower.clone(), below.clone()))
+        })
+    }
+
     fn other_mount(&self) -> Option<OverlayError> {
         (mount_of(&self.upper)? != mount_of(&self.work)?)
             .then(|| OverlayError::OtherMount { upper: self.upper.clone(), work: self.work.clone() })
     }
+}
+
+/// The fifth field of a line of mountinfo, without its escapes (proc_pid_mountinfo(5)).
+fn mount_point(line: &str) -> Option<PathBuf> {
+    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    let field = line.split(' ').nth(4)?.to_owned();
+    Some(escapes.iter().fold(field, |path, (code, byte)| path.replace(code, byte)).into())
 }
 
 /// The device, and the mount through which the path leads (statx(2), Linux 5.8).

@@ -61,6 +61,20 @@ pub enum OverlayError {
         /// The inner directory.
         path: PathBuf,
     },
+    /// A user namespace gets the mounts of its parent as one tree, which it may not take apart: below
+    /// a mount lies what its owner may have wanted to hide (mount_namespaces(7), "Restrictions").
+    #[error(
+        "the lowerdir {} has a mount below it ({}), so no user namespace may make it a layer",
+        path.display(), mount.display()
+    )]
+    MountBelow {
+        /// The lowerdir.
+        path: PathBuf,
+        /// One of the mounts below it.
+        mount: PathBuf,
+        /// What the kernel answered.
+        source: SysError,
+    },
     /// The kernel moves files from workdir to upperdir by rename(2), which stays in one mount.
     #[error("upperdir {} and workdir {} must be on one mount of one file system", upper.display(), work.display())]
     OtherMount {
@@ -92,20 +106,12 @@ pub enum OverlayError {
         source: SysError,
     },
     /// The mark of an earlier volatile mount could not be removed.
-    #[error("remove {}, the mark of a volatile mount: {source}", path.display())]
+    #[error("remove {}, the mark of a volatile mount", path.display())]
     Leftover {
         /// The directory.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
-    },
-    /// A directory could not be opened, or (for a try) not be made.
-    #[error("{}: {source}", path.display())]
-    Open {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        source: SysError,
     },
     /// The kernel refused for another reason.
     #[error("{0}")]

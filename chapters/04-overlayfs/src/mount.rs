@@ -61,8 +61,9 @@ impl Overlay {
     /// For options that are longer than a page, or no UTF-8.
     fn attach(&self, target: &Path) -> Result<(), OverlayError> {
         let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let here = rustix::fs::open(target, how, Mode::empty())
-            .map_err(|e| OverlayError::Open { path: target.to_owned(), source: e.into() })?;
+        let here = rustix::fs::open(target, how, Mode::empty()).map_err(|e| {
+            SysError::of("openat", format!("AT_FDCWD, {target:?}, O_PATH|O_DIRECTORY|O_CLOEXEC"), e)
+        })?;
         let mount = self.detached()?;
         Ok(sys::move_mount(mount.as_fd(), here.as_fd())?)
     }
@@ -101,7 +102,11 @@ impl Overlay {
             // The directories above it have mode 0: who can't pass them can't mount either,
             // and the mount has the better message.
             Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
-            other => other.map_err(|source| OverlayError::Leftover { path, source }),
+            Err(e) => {
+                let source = SysError::of("unlinkat", format!("{path:?}, AT_REMOVEDIR"), e);
+                Err(OverlayError::Leftover { path, source })
+            }
+            Ok(()) => Ok(()),
         }
     }
 }

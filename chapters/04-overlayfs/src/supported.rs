@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sys::SysError;
+
 use crate::{Overlay, OverlayError};
 
 /// Tries an overlay with upper, work and a lower in new directories inside `dir`, which should be
@@ -12,14 +14,14 @@ use crate::{Overlay, OverlayError};
 /// overlay: a plain user asks from inside the user namespace, with `userxattr`.
 ///
 /// # Errors
-/// Why not. [`OverlayError::Open`]: `dir` can't be written to.
+/// Why not; also that `dir` can't be written to.
 pub fn supported(dir: &Path, userxattr: bool) -> Result<(), OverlayError> {
     let room = dir.join(format!(".overlay-try-{}", std::process::id()));
     let tried = try_in(&room, userxattr);
     // Inside of work are directories of mode 0, which only who mounted can enter.
     let removed = std::fs::remove_dir_all(&room);
     tried?;
-    removed.map_err(|source| OverlayError::Open { path: room, source })
+    Ok(removed.map_err(|e| SysError::of("unlinkat", format!("{room:?}, AT_REMOVEDIR"), e))?)
 }
 
 fn try_in(room: &Path, userxattr: bool) -> Result<(), OverlayError> {
@@ -31,7 +33,7 @@ fn try_in(room: &Path, userxattr: bool) -> Result<(), OverlayError> {
         volatile: false,
     };
     for path in [&overlay.lower[0], &overlay.upper, &overlay.work] {
-        std::fs::create_dir_all(path).map_err(|source| OverlayError::Open { path: path.clone(), source })?;
+        std::fs::create_dir_all(path).map_err(|e| SysError::of("mkdir", format!("{path:?}, 0777"), e))?;
     }
     overlay.detached().map(drop).map_err(|e| overlay.diagnose(room, 0, e.into()))
 }

@@ -195,6 +195,23 @@ fn a_failed_mount_names_the_directory_that_is_at_fault() {
 }
 
 #[test]
+fn a_lower_with_a_mount_below_it_is_no_layer_for_a_plain_user() {
+    for who in users() {
+        let room = Room::new(*who);
+        let path = |p: &str| room.at(p).to_str().unwrap().to_owned();
+        // The host's root has /proc below it everywhere.
+        let (code, out) = room.run(&[&path("m"), &path("u"), &path("w"), "/", "--", "true"]);
+        match who {
+            As::Root => assert_eq!((code, out.as_str()), (0, "")),
+            As::Rootless => {
+                assert_eq!(code, 125);
+                assert!(out.starts_with("the lowerdir / has a mount below it (/"), "{out}");
+            }
+        }
+    }
+}
+
+#[test]
 fn upper_on_another_file_system_than_work_is_told_and_so_is_an_overlay_as_upper() {
     for who in users() {
         let room = Room::new(*who);
@@ -227,7 +244,8 @@ fn the_try_says_yes_and_leaves_nothing() {
         assert_eq!(fs::read_dir(room.dir.path()).unwrap().count(), before, "{who:?}");
         let (code, out) = room.run(&["--supported", "/proc"]);
         assert_eq!(code, 125, "{who:?}");
-        assert!(out.starts_with("/proc/.overlay-try-"), "{out}");
+        assert!(out.starts_with("mkdir(\"/proc/.overlay-try-"), "{out}");
+        assert!(out.ends_with(") : ENOENT (No such file or directory)"), "{out}");
     }
 }
 

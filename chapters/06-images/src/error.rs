@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sys::SysError;
+
 use crate::Digest;
 
 /// Why something was not stored, unpacked or packed. Names of entries are those in the tar, as they
@@ -10,14 +12,12 @@ use crate::Digest;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of the layout, of the store of layers, or of a tree that is packed.
-    #[error("{what} {}", path.display())]
+    #[error("{} {}", source.call(), path.display())]
     Io {
-        /// `read`, `write`, ...
-        what: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: SysError,
     },
     /// A document is not of its kind.
     #[error("parse {}", path.display())]
@@ -78,14 +78,12 @@ pub enum Error {
         why: &'static str,
     },
     /// The kernel refused to make or change a file.
-    #[error("layer entry {name:?}: {call}")]
+    #[error("layer entry {name:?} can't be made")]
     Make {
         /// The entry's name.
         name: String,
-        /// The system call.
-        call: &'static str,
-        /// Why.
-        source: io::Error,
+        /// The call.
+        source: SysError,
     },
     /// An id that has no place in the id map of this user namespace.
     #[error(
@@ -111,10 +109,11 @@ pub enum Error {
     Write(#[source] io::Error),
 }
 
+/// `call` is the one that failed, or the last of several that the standard library makes.
 pub(crate) fn io_error<E: Into<io::Error>>(
-    what: &'static str,
+    call: &'static str,
     path: &Path,
 ) -> impl FnOnce(E) -> Error + use<E> {
     let path = path.to_owned();
-    move |e| Error::Io { what, path, source: e.into() }
+    move |e| Error::Io { source: SysError::of(call, format!("{path:?}"), e), path }
 }

@@ -78,7 +78,7 @@ pub fn unpack_into_store(
 
 fn fill(tmp: &TempDir, diff_id: &Digest, reader: impl Read, options: &UnpackOptions) -> Result<(), Error> {
     let (into, mark) = (tmp.path().join("fs"), tmp.path().join("boot-id"));
-    DirBuilder::new().mode(0o755).create(&into).map_err(io_error("make", &into))?;
+    DirBuilder::new().mode(0o755).create(&into).map_err(io_error("mkdir", &into))?;
     let found = unpack_layer(reader, &into, options)?.diff_id;
     if found != *diff_id {
         return Err(Error::DiffId { expected: *diff_id, found });
@@ -96,8 +96,8 @@ pub fn sync_layer(layers: &Path, diff_id: &Digest) -> Result<(), Error> {
     if mark.exists() {
         return Ok(());
     }
-    let opened = File::open(&dir).map_err(io_error("open", &dir))?;
-    rustix::fs::syncfs(&opened).map_err(io_error("sync", &dir))?;
+    let opened = File::open(&dir).map_err(io_error("openat", &dir))?;
+    rustix::fs::syncfs(&opened).map_err(io_error("syncfs", &dir))?;
     File::create(&mark).and_then(|file| file.sync_all()).map_err(io_error("write", &mark))
 }
 
@@ -110,7 +110,7 @@ fn temporary(layers: &Path) -> Result<TempDir, Error> {
     let mut builder = tempfile::Builder::new();
     // Closed: else any user of the host could start an image's old set-uid programs (CVE-2021-41091).
     let builder = builder.permissions(Permissions::from_mode(0o700));
-    builder.prefix(&prefix()).tempdir_in(layers).map_err(io_error("make a directory in", layers))
+    builder.prefix(&prefix()).tempdir_in(layers).map_err(io_error("mkdir", layers))
 }
 
 /// Removes what processes that were killed have left: under the caller's lock, nobody else works here.
@@ -127,7 +127,7 @@ fn sweep(layers: &Path) {
 /// [`TempDir`] by itself gives up on a tree that is deep.
 fn discard(tmp: TempDir) -> Result<(), Error> {
     let path = tmp.keep();
-    remove_tree(CWD, path.as_os_str()).map_err(io_error("remove", &path))
+    remove_tree(CWD, path.as_os_str()).map_err(io_error("unlinkat", &path))
 }
 
 #[cfg(test)]

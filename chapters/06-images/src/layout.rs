@@ -60,7 +60,7 @@ impl Layout {
     /// `oci-layout` comes last: a directory that has it is whole.
     fn create(&self) -> Result<(), Error> {
         let blobs = self.dir.join("blobs/sha256");
-        fs::create_dir_all(&blobs).map_err(io_error("make", &blobs))?;
+        fs::create_dir_all(&blobs).map_err(io_error("mkdir", &blobs))?;
         if !self.dir.join("index.json").exists() {
             self.replace("index.json", &to_json(&Index::default()))?;
         }
@@ -91,7 +91,7 @@ impl Layout {
     /// `Io` with ENOENT: it isn't there.
     pub fn blob(&self, digest: &Digest) -> Result<File, Error> {
         let path = self.blob_path(digest);
-        File::open(&path).map_err(io_error("open", &path))
+        File::open(&path).map_err(io_error("openat", &path))
     }
 
     /// Stores what `reader` gives, and tells its digest and size. Nothing is left of a failed try.
@@ -100,7 +100,7 @@ impl Layout {
     /// `Io`: the reader's error, a full disk.
     pub fn put_blob(&self, media_type: &str, mut reader: impl Read) -> Result<Descriptor, Error> {
         let (descriptor, _) = self.put_with(media_type, |writer| {
-            io::copy(&mut reader, writer).map_err(io_error("write a blob in", &self.dir))
+            io::copy(&mut reader, writer).map_err(io_error("write", &self.dir))
         })?;
         Ok(descriptor)
     }
@@ -228,7 +228,7 @@ impl Layout {
         }
         let readable = Permissions::from_mode(0o644);
         let named = tempfile::Builder::new().prefix(TMP).permissions(readable).tempfile_in(&self.dir);
-        let (file, tmp) = named.map_err(io_error("make a file in", &self.dir))?.into_parts();
+        let (file, tmp) = named.map_err(io_error("openat", &self.dir))?.into_parts();
         Ok((file, Some(tmp)))
     }
 

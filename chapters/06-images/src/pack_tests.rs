@@ -187,7 +187,7 @@ fn a_socket_is_left_out_and_named() {
 fn a_missing_directory_is_named() {
     let error = pack_layer(Path::new("/nowhere/at/all"), io::sink(), &PLAIN).unwrap_err();
     assert!(
-        matches!(&error, Error::Io { path, source, .. } if path == Path::new("/nowhere/at/all") && source.raw_os_error() == Some(2)),
+        matches!(&error, Error::Io { path, source, .. } if path == Path::new("/nowhere/at/all") && source.errno() == sys::Errno::ENOENT),
         "{error:?}"
     );
 }

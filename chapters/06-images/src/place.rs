@@ -43,7 +43,8 @@ pub(crate) struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub(crate) fn open(into: &Path, options: &'a UnpackOptions) -> Result<Self, Error> {
-        let root = rustix::fs::openat(CWD, into, PATH_ONLY, Mode::empty()).map_err(io_error("open", into))?;
+        let root =
+            rustix::fs::openat(CWD, into, PATH_ONLY, Mode::empty()).map_err(io_error("openat", into))?;
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let (parent, directories, skipped) = Default::default();
         Ok(Self { root, options, own, parent, directories, name: "(beginning)".to_owned(), skipped })
@@ -124,7 +125,7 @@ impl<'a> Place<'a> {
 
     fn error<E: Into<io::Error>>(&self, call: &'static str) -> impl FnOnce(E) -> Error + use<E> {
         let name = self.name.clone();
-        move |e| Error::Make { name, call, source: e.into() }
+        move |e| Error::Make { source: sys::SysError::of(call, format!("{name:?}"), e), name }
     }
 
     /// A directory: one that is there already stays, with what is in it.
@@ -281,9 +282,9 @@ impl<'a> Place<'a> {
     fn open_dir(&self, path: &Path, make: bool) -> Result<OwnedFd, Errno> {
         match sys::open_in_root(self.root.as_fd(), path, PATH_ONLY, Mode::empty()).map_err(errno) {
             Err(Errno::NOENT) if make => open_dir_by_hand(self.root.as_fd(), path, true),
-            // Older than 5.6 or filtered; or somebody renames directories anywhere on this machine,
-            // and the kernel can't be sure that a `..` stayed inside (openat2(2)).
-            Err(Errno::NOSYS | Errno::AGAIN) => open_dir_by_hand(self.root.as_fd(), path, make),
+            // Older than 5.6, or filtered (by an old libseccomp with EPERM); or somebody renames directories
+            // anywhere on this machine, and the kernel can't be sure that a `..` stayed inside (openat2(2)).
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => open_dir_by_hand(self.root.as_fd(), path, make),
             other => other,
         }
     }

@@ -59,7 +59,7 @@ impl CapPlan {
 /// that is everything.
 ///
 /// # Errors
-/// [`SecurityError::Read`]: no /proc.
+/// [`SecurityError::Call`]: no /proc.
 pub fn own_capabilities() -> Result<CapSet, SecurityError> {
     Ok(CapSet::from_bits(sys::capget()?.permitted).intersection(bounding()?))
 }
@@ -67,11 +67,10 @@ pub fn own_capabilities() -> Result<CapSet, SecurityError> {
 /// `CapBnd` of this thread; capget(2) doesn't tell it.
 fn bounding() -> Result<CapSet, SecurityError> {
     let path = Path::new("/proc/thread-self/status");
-    let fail = |source| SecurityError::Read { path: path.to_owned(), source };
-    let status = std::fs::read_to_string(path).map_err(fail)?;
+    let status = std::fs::read_to_string(path).map_err(|e| SysError::of("read", format!("{path:?}"), e))?;
     let mask = status.lines().find_map(|l| l.strip_prefix("CapBnd:"));
     let bits = mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok());
-    bits.map(CapSet::from_bits).ok_or_else(|| fail(std::io::Error::other("no line CapBnd")))
+    bits.map(CapSet::from_bits).ok_or_else(|| SecurityError::Unknown(path.to_owned()))
 }
 
 /// Takes out of the bounding set what isn't in `keep`, for good.
@@ -96,7 +95,7 @@ pub fn limit_bounding(keep: CapSet) -> Result<(), SecurityError> {
 /// something is to be kept. PDEATHSIG and the dumpable flag are lost with the uid (prctl(2)).
 ///
 /// # Errors
-/// `EPERM`, `EINVAL` (an id without a place in the id map); [`SecurityError::Read`].
+/// `EPERM`, `EINVAL` (an id without a place in the id map); [`SecurityError::Call`].
 pub fn become_user(who: &Identity, plan: &CapPlan) -> Result<CapSet, SecurityError> {
     let (plan, missing) = plan.within(own_capabilities()?);
     let groups = who.groups.as_slice();

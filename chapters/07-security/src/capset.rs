@@ -160,12 +160,12 @@ pub fn parse_capability(word: &str) -> Result<CapSet, SecurityError> {
 /// The highest capability that the running kernel knows (/proc/sys/kernel/cap_last_cap).
 ///
 /// # Errors
-/// [`SecurityError::Read`]: no /proc.
+/// [`SecurityError::Call`]: no /proc.
 pub fn last_cap() -> Result<u8, SecurityError> {
     let path = PathBuf::from("/proc/sys/kernel/cap_last_cap");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| SecurityError::Read { path: path.clone(), source })?;
-    text.trim().parse().map_err(|e| SecurityError::Read { path, source: std::io::Error::other(e) })
+    let text =
+        std::fs::read_to_string(&path).map_err(|e| sys::SysError::of("read", format!("{path:?}"), e))?;
+    text.trim().parse().map_err(|_| SecurityError::Unknown(path))
 }
 
 #[cfg(test)]

@@ -19,14 +19,9 @@ pub enum SecurityError {
         /// As it was given.
         name: String,
     },
-    /// A file of /proc could not be read or understood.
-    #[error("read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A file of /proc holds something else than proc(5) says.
+    #[error("{} can't be understood", .0.display())]
+    Unknown(PathBuf),
     /// What lies at /dev/null isn't the null device, so it can't hide anything.
     #[error("/dev/null is not the character device 1:3, so {} can't be masked with it", masked.display())]
     NotNull {

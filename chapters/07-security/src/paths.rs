@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
-use sys::{Errno, MsFlags};
+use sys::{Errno, MsFlags, SysError};
 
 use crate::SecurityError;
 
@@ -105,12 +105,12 @@ fn remount_readonly(top: BorrowedFd<'_>, path: &Path) -> Result<(), SecurityErro
 
 /// Opens a path of the container, or says that it isn't there.
 fn open(path: &Path) -> Result<Option<OwnedFd>, SecurityError> {
-    let fail = |e: rustix::io::Errno| SecurityError::Read { path: path.to_owned(), source: e.into() };
+    let fail = |e: rustix::io::Errno| called("openat", path, e);
     let how = OFlags::PATH | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", how | OFlags::DIRECTORY, Mode::empty()).map_err(fail)?;
     let opened = match sys::open_in_root(root.as_fd(), path, how, Mode::empty()) {
-        // Before Linux 5.6: no magic link is on these paths unless it is the last part.
-        Err(e) if e.errno() == Errno::ENOSYS => {
+        // Before Linux 5.6, or filtered: no magic link is on these paths unless it is the last part.
+        Err(e) if matches!(e.errno(), Errno::ENOSYS | Errno::EPERM) => {
             let plain = rustix::fs::open(path, how | OFlags::NOFOLLOW, Mode::empty());
             return match plain {
                 Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
@@ -125,14 +125,17 @@ fn open(path: &Path) -> Result<Option<OwnedFd>, SecurityError> {
     }
 }
 
+fn called(call: &'static str, path: &Path, e: rustix::io::Errno) -> SecurityError {
+    SysError::of(call, format!("{path:?}"), e).into()
+}
+
 /// mount(2) takes a path; this one leads to exactly what is open.
 fn proc_path(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 fn kind(fd: BorrowedFd<'_>, path: &Path) -> Result<FileType, SecurityError> {
-    let stat =
-        rustix::fs::fstat(fd).map_err(|e| SecurityError::Read { path: path.to_owned(), source: e.into() })?;
+    let stat = rustix::fs::fstat(fd).map_err(|e| called("fstat", path, e))?;
     Ok(FileType::from_raw_mode(stat.st_mode))
 }
 
@@ -147,9 +150,7 @@ fn is_null_device(fd: BorrowedFd<'_>) -> bool {
 /// The flags that the mount has already: a remount replaces them all, and in a user namespace
 /// those that came from outside are locked, so that leaving one out gives EPERM (mount_namespaces(7)).
 fn locked_flags(fd: BorrowedFd<'_>, path: &Path) -> Result<MsFlags, SecurityError> {
-    let has = rustix::fs::fstatvfs(fd)
-        .map_err(|e| SecurityError::Read { path: path.to_owned(), source: e.into() })?
-        .f_flag;
+    let has = rustix::fs::fstatvfs(fd).map_err(|e| called("fstatfs", path, e))?.f_flag;
     let table = [
         (StatVfsMountFlags::NOSUID, MsFlags::MS_NOSUID),
         (StatVfsMountFlags::NODEV, MsFlags::MS_NODEV),

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use crate::container::ContainerError;
 use crate::runtime::Failure;
+use crate::store::{Below, StoreError};
 
 /// What was typed can't be done. The text is Docker's, without `minidocker: `.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,27 +46,40 @@ pub fn render(error: &anyhow::Error) -> String {
         let Failure { message, call, because, remedy, .. } = failure;
         return lines(message, [call.clone(), tagged("because", because), tagged("do", remedy)]);
     }
+    let Below { call, because, remedy } = error.chain().find_map(below).unwrap_or_default();
     let mut first = String::new();
-    let mut call = None;
     for cause in error.chain() {
-        let said = cause.to_string();
-        call = cause.downcast_ref::<sys::SysError>();
-        if call.is_some() && !first.is_empty() {
-            break;
-        }
-        // A cause that its effect quotes already isn't said twice.
+        let said = in_words(cause);
+        // The call has a line of its own, and a cause that its effect quotes already isn't said twice.
         if first.is_empty() {
             first = said;
-        } else if !first.ends_with(&said) {
+        } else if call.as_ref() != Some(&said) && !first.ends_with(&said) {
             first = format!("{first}: {said}");
         }
     }
-    let Some(call) = call else { return lines(&first, [None, None, None]) };
-    let shown = call.to_string();
-    let hint = call.hint();
-    let because = hint.map(|hint| format!("because: {}", hint.because));
-    let remedy = hint.map(|hint| format!("do: {}", hint.remedy));
-    lines(&first, [(!first.ends_with(&shown)).then_some(shown), because, remedy])
+    let call = call.filter(|call| !first.ends_with(call));
+    lines(&first, [call, tagged("because", &because), tagged("do", &remedy)])
+}
+
+/// What a cause has for the lines below the first one.
+fn below(cause: &(dyn std::error::Error + 'static)) -> Option<Below> {
+    let told = if let Some(e) = cause.downcast_ref::<ContainerError>() {
+        e.below()
+    } else if let Some(e) = cause.downcast_ref::<StoreError>() {
+        e.below()
+    } else {
+        Below::of(cause.downcast_ref::<sys::SysError>()?)
+    };
+    (told != Below::default()).then_some(told)
+}
+
+/// The standard library says `(os error 2)`, the kernel ENOENT.
+fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
+    let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    match io.map(sys::Errno::from_raw) {
+        Some(errno) => format!("{errno:?} ({})", errno.desc()),
+        None => cause.to_string(),
+    }
 }
 
 fn tagged(tag: &str, text: &Option<String>) -> Option<String> {

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use oci_spec::runtime::Spec;
 
+use super::Refused;
 use super::found::Found;
 use super::told::Told;
 use super::verb::{Arity, Verb};
-use crate::container::{self, Container, ContainerError};
+use crate::container::{self, ContainerError};
 use crate::format::{self, Inspected};
 use crate::spec::{OVERLAY_ANNOTATION, OverlayAnnotation};
 use crate::store::Store;
@@ -44,23 +44,18 @@ impl Verb for Inspect {
 /// stderr, and ends with 1 if there were such.
 fn inspect(args: &Inspect, path: &str) -> anyhow::Result<u8> {
     let store = Store::open()?;
-    let mut told = Told::default();
     let mut found = Vec::new();
-    for name in &args.names {
-        match one(&store, name) {
-            Ok(one) => found.push(one),
-            // Docker's `inspect` looks for images, networks and volumes too.
-            Err(e)
-                if !path.contains(' ') && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) =>
-            {
-                told.say(format!("no such object: {name}"));
-            }
-            Err(e) => told.tell(e),
+    let code = Told::each(&args.names, |name| match one(&store, name) {
+        Ok(one) => Ok(found.push(one)),
+        // Docker's `inspect` looks for images, networks and volumes too.
+        Err(e) if !path.contains(' ') && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
+            Err(Refused::new(1, format!("no such object: {name}")).into())
         }
-    }
+        Err(e) => Err(e),
+    });
     let shown: Vec<_> = found.iter().map(|(one, lowers)| format::inspect(&view(one, lowers))).collect();
     super::print(&format::pretty(&shown)?)?;
-    Ok(told.code())
+    Ok(code)
 }
 
 fn view<'a>(one: &'a Found, lowers: &'a [PathBuf]) -> Inspected<'a> {
@@ -76,18 +71,11 @@ fn view<'a>(one: &'a Found, lowers: &'a [PathBuf]) -> Inspected<'a> {
 fn one(store: &Store, name: &str) -> anyhow::Result<(Found, Vec<PathBuf>)> {
     let container = container::find(store, name)?;
     container::recover(store, &container)?;
-    let spec = spec(&container)?;
+    let spec = container.spec()?;
     let mut found = Found::read(store, container)?;
     // With the host's network it is the host's name of that time, which no request says.
     found.config.hostname = spec.hostname().clone().unwrap_or_default();
     Ok((found, lowers(&spec)?))
-}
-
-/// What the runtime was told.
-fn spec(container: &Container) -> anyhow::Result<Spec> {
-    let path = container.dir.join("config.json");
-    let text = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
 /// The layers.

@@ -36,18 +36,13 @@ impl Verb for Kill {
     }
 }
 
-/// Sends signal `number` to the init of each; prints the name of each that got it. Goes on past a
-/// failure, tells of it on stderr, and ends with 1 if there was one.
+/// Sends signal `number` to the init of each; prints the name of each that got it.
 fn kill(names: &[String], number: i32) -> anyhow::Result<u8> {
     let store = Store::open()?;
-    let mut told = Told::default();
-    for name in names {
-        match send(&store, name, number) {
-            Ok(()) => super::print(&format!("{name}\n"))?,
-            Err(e) => told.tell(e),
-        }
-    }
-    Ok(told.code())
+    Ok(Told::each(names, |name| {
+        send(&store, name, number)?;
+        Ok(super::print(&format!("{name}\n"))?)
+    }))
 }
 
 fn send(store: &Store, name: &str, number: i32) -> anyhow::Result<()> {

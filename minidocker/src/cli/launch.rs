@@ -49,7 +49,7 @@ pub(super) fn make(args: &Make, path: &str) -> anyhow::Result<(Store, NewContain
         (Some(dir), _) => Base::of_rootfs(dir)?,
         (None, name) => {
             let image = image::resolve(&store, name.unwrap_or_default())?;
-            image.notices.iter().for_each(|notice| eprintln!("minidocker: {notice}"));
+            image.notices.iter().for_each(|notice| super::tell(&format!("minidocker: {notice}\n")));
             Base::of_image(image)
         }
     };
@@ -100,8 +100,8 @@ fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewCon
     }
     let spec = spec::build(&base.defaults, &request, &facts)?;
     if !facts.recursive_readonly && Bind::all(&request.host_config.binds)?.iter().any(|bind| bind.read_only) {
-        eprintln!(
-            "minidocker: what is mounted below a read-only volume stays writable: mount_setattr(2) is of Linux 5.12"
+        super::tell(
+            "minidocker: what is mounted below a read-only volume stays writable: mount_setattr(2) is of Linux 5.12\n",
         );
     }
     let contents = Contents { init_layer, files: files(&request, &facts, &serde_json::to_string(&spec)?)? };

@@ -146,13 +146,21 @@ fn show(text: &str) -> anyhow::Result<u8> {
 /// Writes to standard output. A reader that went away (`| head -1`) is no error.
 ///
 /// # Errors
-/// Standard output can't be written, such as on a full disk.
-pub fn print(text: &str) -> std::io::Result<()> {
+/// Standard output can't be written, such as on a full disk: the command ends with 1, as ls(1) does.
+pub fn print(text: &str) -> Result<(), Refused> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(e),
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Refused::new(1, format!("cannot write to standard output: {e}")))
+        }
         _ => Ok(()),
     }
+}
+
+/// Writes to standard error. One that can't be written (EPIPE, ENOSPC) changes nothing: nobody is
+/// left to be told, and the exit code says the rest.
+pub fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -32,29 +32,27 @@ impl Verb for Rm {
     }
 }
 
-/// Removes each and prints its name. Goes on past a failure, tells of it on stderr, and ends with
-/// 1 if there was one. With `--force`, a container that isn't there is told of but is no failure
-/// (Docker 28: the exit code is 0).
+/// Removes each and prints its name. With `--force`, a container that isn't there is told of but is
+/// no failure (Docker 28: the exit code is 0).
 fn rm(args: &Rm) -> anyhow::Result<u8> {
     let store = Store::open()?;
-    let mut told = Told::default();
-    for name in &args.names {
-        match remove(&store, name, args.force) {
-            Ok(()) => super::print(&format!("{name}\n"))?,
-            Err(e) if args.force && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
-                Told::note(e);
-            }
-            Err(e) => told.tell(e),
+    Ok(Told::each(&args.names, |name| match remove(&store, name, args.force) {
+        Ok(()) => Ok(super::print(&format!("{name}\n"))?),
+        Err(e) if args.force && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
+            Ok(Told::note(e))
         }
-    }
-    Ok(told.code())
+        Err(e) => Err(e),
+    }))
 }
 
 fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
     let container = container::find(store, name)?;
-    // What a dead supervisor left counts as ended. A damaged record is no reason to keep the rest.
+    // What a dead supervisor left counts as ended. A damaged record is no reason to keep the rest; of a
+    // newer one we don't know what it holds on the host.
     match container::recover(store, &container) {
-        Err(e) if !force => return Err(e.into()),
+        Err(e) if !force || e.is_newer() => return Err(e.into()),
+        // It was half made, and is cleared.
+        _ if !container.dir.exists() => return Ok(()),
         _ => {}
     }
     if container.is_alive()? {

@@ -1,7 +1,7 @@
 //! Commands with several names go on past a failure.
 
-use super::Refused;
 use super::error::render;
+use super::tell;
 
 /// The failures that were told so far.
 #[derive(Debug, Default)]
@@ -16,19 +16,23 @@ impl Told {
         self.failed = true;
         let text = render(&error.into());
         if !self.said.contains(&text) {
-            eprint!("{text}");
+            tell(&text);
             self.said.push(text);
         }
     }
 
-    /// Tells of one that is no failure of the command.
-    pub(super) fn note(error: impl Into<anyhow::Error>) {
-        eprint!("{}", render(&error.into()));
+    /// Does `act` to each name, goes on past failures, and returns the exit code.
+    pub(super) fn each(names: &[String], mut act: impl FnMut(&str) -> anyhow::Result<()>) -> u8 {
+        let mut told = Self::default();
+        for name in names {
+            act(name).unwrap_or_else(|e| told.tell(e));
+        }
+        told.code()
     }
 
-    /// As [`Told::tell`], for a text.
-    pub(super) fn say(&mut self, text: String) {
-        self.tell(Refused::new(1, text));
+    /// Tells of one that is no failure of the command.
+    pub(super) fn note(error: impl Into<anyhow::Error>) {
+        tell(&render(&error.into()));
     }
 
     /// Docker's exit code: 1 if any failed.

@@ -59,7 +59,7 @@ pub fn create(
     let _containers = Lock::exclusive(&store.lock_of("containers"))?;
     let container = Container::at(store, &request.id);
     let making = store.containers().join(format!(".new-{}", request.id));
-    fs::DirBuilder::new().mode(0o700).create(&making).map_err(StoreError::io("mkdir", &making))?;
+    fs::DirBuilder::new().mode(0o700).create(&making).map_err(StoreError::io("mkdir", &making, "0700"))?;
     let made = fill(store, &container, &making, &mut request, contents);
     match made {
         Ok(lock) => Ok(NewContainer { container, request, lock }),
@@ -86,14 +86,14 @@ fn fill(
     for file in &contents.files {
         let path = making.join(file.name);
         // Read in the container by every user: they are bound over files of /etc.
-        fs::write(&path, &file.text).map_err(StoreError::io("write", &path))?;
+        fs::write(&path, &file.text).map_err(StoreError::io("write", &path, ""))?;
     }
     for dir in ["upper", "work", "rootfs"] {
         let path = making.join(dir);
         // upper becomes the container's "/": readable by every user in it.
-        fs::DirBuilder::new().mode(0o755).create(&path).map_err(StoreError::io("mkdir", &path))?;
+        fs::DirBuilder::new().mode(0o755).create(&path).map_err(StoreError::io("mkdir", &path, "0755"))?;
     }
-    fs::rename(making, &container.dir).map_err(StoreError::io("rename", making))?;
+    fs::rename(making, &container.dir).map_err(StoreError::io("rename", making, ""))?;
     Ok(lock)
 }
 
@@ -113,11 +113,11 @@ fn take_name(store: &Store, request: &mut Request) -> Result<(), ContainerError>
         match symlink(&request.id, &link) {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(StoreError::io("symlink", link)(e).into()),
+            Err(e) => return Err(StoreError::io("symlink", link, "")(e).into()),
         }
         match id_of_name(store, &request.name) {
             // Its container is gone, and we hold the containers lock: nobody is making it now.
-            None => fs::remove_file(&link).map_err(StoreError::io("unlink", link))?,
+            None => fs::remove_file(&link).map_err(StoreError::io("unlink", link, ""))?,
             Some(holder) if given => {
                 let name = std::mem::take(&mut request.name);
                 return Err(ContainerError::NameTaken { name, holder });

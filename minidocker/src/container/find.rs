@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use oci_spec::runtime::Spec;
+
 use super::{ContainerError, State};
-use crate::spec::Request;
-use crate::store::{Store, StoreError, is_locked, read_record};
+use crate::spec::{self, Request};
+use crate::store::{Store, StoreError, is_locked, read_file, read_record};
 
 /// One container of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +46,51 @@ impl Container {
     /// What was asked.
     ///
     /// # Errors
-    /// Those of a record.
-    pub fn request(&self) -> Result<Request, StoreError> {
-        read_record(&self.dir.join("request.json"))
+    /// `Record`.
+    pub fn request(&self) -> Result<Request, ContainerError> {
+        read_record(&self.dir.join("request.json")).map_err(self.of_record())
     }
 
     /// Where it stands.
     ///
     /// # Errors
-    /// Those of a record.
-    pub fn state(&self) -> Result<State, StoreError> {
-        State::read(&self.dir)
+    /// `Record`.
+    pub fn state(&self) -> Result<State, ContainerError> {
+        State::read(&self.dir).map_err(self.of_record())
+    }
+
+    /// What the runtime was told.
+    ///
+    /// # Errors
+    /// `Record`; `Newer` is a config.json of another major version of the OCI specification.
+    pub fn spec(&self) -> Result<Spec, ContainerError> {
+        let path = self.dir.join("config.json");
+        let read = || {
+            let spec: Spec = serde_json::from_slice(&read_file(&path)?)
+                .map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
+            spec::check_version(&spec).map_err(|(found, known)| StoreError::Newer {
+                path: path.clone(),
+                found,
+                known,
+            })?;
+            Ok(spec)
+        };
+        read().map_err(self.of_record())
+    }
+
+    fn of_record(&self) -> impl FnOnce(StoreError) -> ContainerError {
+        // The record that can't be read would tell the name.
+        |cause| ContainerError::Record { container: self.name(), cause }
+    }
+
+    /// Its name by the link that points to it, else its short id.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let names = self.dir.parent().and_then(Path::parent).map(|root| root.join("names"));
+        let links = names.and_then(|dir| fs::read_dir(dir).ok()).into_iter().flatten().flatten();
+        let mut ours = links.filter(|l| fs::read_link(l.path()).is_ok_and(|to| to.as_os_str() == &*self.id));
+        let name = ours.next().and_then(|link| link.file_name().into_string().ok());
+        name.unwrap_or_else(|| self.short_id().to_owned())
     }
 }
 
@@ -64,7 +100,8 @@ impl Container {
 /// The directory can't be read.
 pub fn all(store: &Store) -> Result<Vec<Container>, StoreError> {
     let dir = store.containers();
-    let entries = fs::read_dir(&dir).map_err(StoreError::io("read", &dir))?;
+    let flags = "O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_DIRECTORY";
+    let entries = fs::read_dir(&dir).map_err(StoreError::io("openat", &dir, flags))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter(|name| is_id(name)).map(|id| Container::at(store, &id)).collect())
 }

@@ -50,7 +50,7 @@ impl InitLayer {
     pub(super) fn make(&self, dir: &Path) -> Result<(), StoreError> {
         let new_dir = |path: &Path| {
             let made = fs::DirBuilder::new().mode(0o755).recursive(true).create(path);
-            made.map_err(StoreError::io("mkdir", path))
+            made.map_err(StoreError::io("mkdir", path, "0755"))
         };
         for path in &self.missing {
             let at = dir.join(path);
@@ -58,7 +58,7 @@ impl InitLayer {
                 new_dir(&at)?;
             } else {
                 at.parent().map_or(Ok(()), new_dir)?;
-                fs::write(&at, "").map_err(StoreError::io("write", &at))?;
+                fs::write(&at, "").map_err(StoreError::io("write", &at, ""))?;
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ pub use init_layer::InitLayer;
 pub use recover::{finish, lock_dead, recover, recover_all, remove};
 pub use state::{Ledger, State, Status, now};
 
-use crate::store::StoreError;
+use crate::store::{Below, StoreError};
 
 /// What can go wrong with a container's record.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,54 @@ pub enum ContainerError {
         /// What stays, and why.
         reason: String,
     },
+    /// A record of one container can't be read, is damaged, or is of a newer version.
+    #[error("{}", record_problem(container, cause))]
+    Record {
+        /// Its name, or its short id.
+        container: String,
+        /// What is wrong with which file.
+        cause: StoreError,
+    },
     /// The store failed.
     #[error("{0}")]
     Store(#[from] StoreError),
+}
+
+fn record_problem(container: &str, cause: &StoreError) -> String {
+    match cause {
+        StoreError::Newer { .. } => format!("container {container} was made by a newer minidocker"),
+        StoreError::Damaged { .. } => format!("the record of container {container} is damaged"),
+        _ => format!("cannot read the record of container {container}"),
+    }
+}
+
+impl ContainerError {
+    /// Whether it is a container of a newer minidocker, which this one must leave alone.
+    #[must_use]
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::Record { cause: StoreError::Newer { .. }, .. })
+    }
+
+    /// The lines below the first one.
+    #[must_use]
+    pub fn below(&self) -> Below {
+        match self {
+            Self::Record { cause: StoreError::Newer { path, found, known }, .. } => Below::advice(
+                format!("{} has version {found}, and this minidocker knows {known}", path.display()),
+                "use the minidocker that made it, also to remove it",
+            ),
+            Self::Record { container, cause } => {
+                let below = match cause {
+                    StoreError::Damaged { path, reason } => {
+                        let because = Some(format!("{}: {reason}", path.display()));
+                        Below { because, ..Below::default() }
+                    }
+                    other => other.below(),
+                };
+                Below { remedy: Some(format!("minidocker rm -f {container} removes it")), ..below }
+            }
+            Self::Store(e) => e.below(),
+            _ => Below::default(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What a dead supervisor left, and the end of a container: one way for both.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::create::release_name;
@@ -30,7 +31,7 @@ pub fn recover_all(store: &Store) -> Vec<ContainerError> {
 /// Clears what a dead supervisor left of one container. A living one is left alone.
 ///
 /// # Errors
-/// A resource that can't be released, a damaged record.
+/// A resource that can't be released; a record that is damaged, or newer (then nothing is changed).
 pub fn recover(store: &Store, container: &Container) -> Result<(), ContainerError> {
     match clear_dead(store, container) {
         // Removed by somebody else while we looked.
@@ -40,16 +41,37 @@ pub fn recover(store: &Store, container: &Container) -> Result<(), ContainerErro
 }
 
 fn clear_dead(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    let doomed = match container.request() {
+        Err(e) if e.is_newer() => return Err(e),
+        request => request.is_ok_and(|r| r.host_config.auto_remove),
+    };
+    if is_half_made(container) {
+        return clear_half_made(store, container);
+    }
     let state = container.state()?;
-    let doomed = || container.request().is_ok_and(|r| r.host_config.auto_remove);
     let at_rest = state.status != Status::Running && state.resources.is_empty();
-    if (at_rest && !doomed()) || container.is_alive()? {
+    if (at_rest && !doomed) || container.is_alive()? {
         return Ok(());
     }
     let Some(_lock) = Lock::try_exclusive(&container.lock_path())? else { return Ok(()) };
     let mut ledger = Ledger::open(&container.dir)?;
     finish(container, &mut ledger, UNSEEN)?;
-    if doomed() { remove(store, container) } else { Ok(()) }
+    if doomed { remove(store, container) } else { Ok(()) }
+}
+
+/// Without state.json nothing was ever started, or the disk lost it: then the upper may hold what a
+/// user wants back, and `rm -f` alone takes it away.
+fn is_half_made(container: &Container) -> bool {
+    let empty = |dir: &str| fs::read_dir(container.dir.join(dir)).map_or(true, |mut d| d.next().is_none());
+    fs::symlink_metadata(container.dir.join("state.json")).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+        && empty("upper")
+}
+
+fn clear_half_made(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    match Lock::try_exclusive(&container.lock_path())? {
+        Some(_lock) if is_half_made(container) => remove(store, container),
+        _ => Ok(()),
+    }
 }
 
 /// The lock of a container that nobody keeps alive; none if somebody does.
@@ -96,31 +118,24 @@ pub fn finish(container: &Container, ledger: &mut Ledger, exit_code: i32) -> Res
 /// Files that can't be removed. The container is gone from every list all the same.
 pub fn remove(store: &Store, container: &Container) -> Result<(), ContainerError> {
     // A damaged request must not keep the container, nor its name.
-    let name = container.request().map_or_else(|_| name_of(store, &container.id), |r| r.name);
+    let name = container.request().map_or_else(|_| container.name(), |r| r.name);
     let gone = store.containers().join(format!(".gone-{}", container.id));
     {
         // Else a new container could take the name between the two, and lose it again.
         let _containers = Lock::exclusive(&store.lock_of("containers"))?;
         match fs::rename(&container.dir, &gone) {
             Ok(()) => release_name(store, &name, &container.id),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(StoreError::io("rename", &container.dir)(e).into()),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(StoreError::io("rename", &container.dir, "")(e).into()),
         }
     }
     Ok(remove_tree(store, &gone)?)
 }
 
-/// The name that points to a container, for one whose own record doesn't tell it.
-fn name_of(store: &Store, id: &str) -> String {
-    let entries = fs::read_dir(store.names()).into_iter().flatten().filter_map(Result::ok);
-    let mut ours = entries.filter(|e| fs::read_link(e.path()).is_ok_and(|to| to.as_os_str() == id));
-    ours.next().and_then(|e| e.file_name().into_string().ok()).unwrap_or_default()
-}
-
 /// Removes what a killed `create` or `remove` left: directories with a dot, and names of nobody.
 fn sweep(store: &Store) -> Result<(), StoreError> {
     let dir = store.containers();
-    let entries = fs::read_dir(&dir).map_err(StoreError::io("read", &dir))?;
+    let entries = fs::read_dir(&dir).map_err(StoreError::io("openat", &dir, "O_RDONLY|O_DIRECTORY"))?;
     let names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
     let leftovers: Vec<&String> = names.iter().filter(|n| is_leftover(n)).collect();
     let links = fs::read_dir(store.names()).map_or(0, Iterator::count);
@@ -149,8 +164,8 @@ fn doom(dir: &Path, name: &str) -> Result<Option<PathBuf>, StoreError> {
     let gone = dir.join(format!(".gone-{id}"));
     match fs::rename(&path, &gone) {
         Ok(()) => Ok(Some(gone)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StoreError::io("rename", path)(e)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::io("rename", path, "")(e)),
     }
 }
 

@@ -142,9 +142,9 @@ pub(super) fn unpack(
     }
     let inside = || {
         let options = UnpackOptions::rootless(owners());
-        unpack_into_store(&layers, diff_id, &blob, &options).map(drop).map_err(chain)
+        unpack_into_store(&layers, diff_id, &blob, &options).map(drop)
     };
-    in_id_map(store, inside).map_err(|e| ImageError::Layer { diff_id: *diff_id, why: e.to_string() })
+    in_id_map(store, inside).map_err(|source| ImageError::Layer { diff_id: *diff_id, source })
 }
 
 /// With a single id in the map, no file can belong to anybody else.
@@ -152,17 +152,6 @@ fn owners() -> Owners {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let ids: u64 = map.lines().filter_map(|l| l.split_whitespace().nth(2)?.parse::<u64>().ok()).sum();
     if ids == 1 { Owners::Single } else { Owners::Keep }
-}
-
-/// An error with its causes in one line, for the pipe to the parent.
-fn chain(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// The manifest that `reference` means, if its name stands in the index.

@@ -69,12 +69,12 @@ pub enum ImageError {
         why: String,
     },
     /// A layer could not be unpacked in the child that has the store's id map.
-    #[error("unpack layer {diff_id}: {why}")]
+    #[error("cannot unpack layer {}", diff_id.short())]
     Layer {
         /// Which layer.
         diff_id: Digest,
         /// What the child said.
-        why: String,
+        source: StoreError,
     },
     /// The built-in image can't be made on this machine.
     #[error("hostbox can't be made: {0}")]

@@ -74,7 +74,9 @@ pub fn create(
     match prepared {
         Ok(()) => Ok(created),
         Err(failure) => {
-            let _ = sys::pidfd_send_signal(created.pidfd.as_fd(), nix::libc::SIGKILL);
+            // By its number, which is the child's until we wait for it: this call is never filtered, and
+            // the wait for a child that nobody killed would have no end.
+            let _ = sys::kill(created.pid, Some(sys::Signal::SIGKILL));
             let _ = sys::waitpid(created.pid);
             // What the child said last is nearer to the cause than what we saw of its end.
             Err(last_words(&created).unwrap_or(failure))
@@ -142,10 +144,14 @@ fn clone_child(
     let args = CloneArgs { flags: plan.namespaces, cgroup: born_in.as_ref().map(AsFd::as_fd) };
     let mut child = Child::new(plan, joiner(born_in.is_none())?, stdio, fifo, reports, parent);
     let cloned = match sys::clone3(&args) {
-        // clone3 is missing, or filtered as in Docker: then the child joins the v2 group by itself.
+        // clone3 is missing or filtered (ENOSYS, EPERM), or knows no CLONE_INTO_CGROUP (before Linux 5.7:
+        // E2BIG); or the group takes nobody that way. Then the child joins the v2 group by itself.
         Err(e)
             if args.cgroup.is_some()
-                && matches!(e.errno(), Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::EBADF) =>
+                && matches!(
+                    e.errno(),
+                    Errno::ENOSYS | Errno::EPERM | Errno::E2BIG | Errno::EOPNOTSUPP | Errno::EBADF
+                ) =>
         {
             child.join_with(joiner(true)?);
             sys::clone3(&CloneArgs { flags: plan.namespaces, cgroup: None })

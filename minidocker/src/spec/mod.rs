@@ -25,7 +25,7 @@ use oci_spec::runtime::{Linux, Process, Root, Spec};
 pub use bind::Bind;
 pub use command::{PATH, hostname, merged};
 pub use image::ImageDefaults;
-pub use overlay::{OVERLAY_ANNOTATION, OverlayAnnotation};
+pub use overlay::{OVERLAY_ANNOTATION, OverlayAnnotation, check_version};
 pub use request::{Config, Empty, HostConfig, NetworkMode, Request, SHM_SIZE, SHORT_ID, VERSION};
 pub use security::{MASKED_PATHS, READONLY_PATHS};
 pub use user::{ContainerUser, find as find_user};

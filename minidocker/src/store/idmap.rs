@@ -1,5 +1,6 @@
 //! The id map under which a rootless store's files are owned, and work inside of it.
 
+use std::error::Error;
 use std::io::{PipeReader, Read};
 
 use serde::de::DeserializeOwned;
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use namespaces::idmap::{How, IdMap, Maps};
 use sys::{CloneFlags, Cloned, Pid};
 
-use super::{Lock, Privilege, Record, Store, StoreError, read_record, write_record};
+use super::error::chain;
+use super::{Below, Lock, Privilege, Record, Store, StoreError, read_record, write_record};
 
 /// `layers/idmap.json`: the map of every file below the store.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,20 +49,23 @@ impl IdMapRecord {
 /// subordinate ids where newuidmap works (it is tried), else this user's one id.
 ///
 /// # Errors
-/// `OtherIdMap`: the subordinate ids of this user changed since.
+/// `OtherIdMap`: this user has other ids now than when the store was made. Only a store of a single
+/// id may grow: its files are root's under every map of this user, and layers are unpacked again.
 pub fn id_maps(store: &Store) -> Result<Maps, StoreError> {
     let path = store.layers().join("idmap.json");
-    let maps = Maps::for_this_process().map_err(StoreError::io("read", "/proc/self/uid_map"))?;
+    let maps =
+        Maps::for_this_process().map_err(StoreError::io("openat", "/proc/self/uid_map", "O_RDONLY"))?;
     match recorded(&path)? {
         Some(record) if record.is(&maps) => return Ok(maps),
-        // newuidmap was tried before, and did not work.
         Some(record) if !record.may_grow_to(&maps) => {
             return Err(StoreError::OtherIdMap {
                 path: store.root().to_owned(),
-                theirs: record.uid_map.replace('\n', ", "),
-                ours: maps.uid.to_string().replace('\n', ", "),
+                theirs: in_one_line(&record.uid_map),
+                ours: in_one_line(&maps.uid.to_string()),
+                why: maps.why_single,
             });
         }
+        // New, or newuidmap was tried before and did not work.
         _ => {}
     }
     let maps = if maps.how == How::Helpers { tried(maps)? } else { maps };
@@ -75,14 +80,18 @@ pub fn id_maps(store: &Store) -> Result<Maps, StoreError> {
 
 fn recorded(path: &std::path::Path) -> Result<Option<IdMapRecord>, StoreError> {
     match read_record(path) {
-        Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.errno() == Some(sys::Errno::ENOENT) => Ok(None),
         other => other.map(Some),
     }
 }
 
+fn in_one_line(map: &str) -> String {
+    map.lines().collect::<Vec<_>>().join(", ")
+}
+
 /// The maps if the helpers can really write them, else one id with the reason.
 fn tried(maps: Maps) -> Result<Maps, StoreError> {
-    match with_maps(&maps, || Ok(())) {
+    match with_maps(&maps, || Ok::<_, StoreError>(())) {
         Ok(()) => Ok(maps),
         Err(e) => Ok(Maps::single(&namespaces::idmap::User::me(), e.to_string())),
     }
@@ -94,41 +103,53 @@ fn tried(maps: Maps) -> Result<Maps, StoreError> {
 /// The process must have one thread. What `work` changes in memory is lost; its value comes back as JSON.
 ///
 /// # Errors
-/// Those of the child, in words.
-pub fn in_id_map<T: Serialize + DeserializeOwned>(
+/// `InIdMap`: the child's own, and its making.
+pub fn in_id_map<T: Serialize + DeserializeOwned, E: Error + 'static>(
     store: &Store,
-    work: impl FnOnce() -> Result<T, String>,
+    work: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, StoreError> {
     match store.privilege() {
-        Privilege::Rootful => work().map_err(StoreError::InIdMap),
+        Privilege::Rootful => work().map_err(|e| in_child(told(&e))),
         Privilege::Rootless => with_maps(&id_maps(store)?, work),
     }
 }
 
-fn with_maps<T: Serialize + DeserializeOwned>(
+/// What a child tells of its failure: the first line, and the lines below.
+type Told = (String, Below);
+
+fn in_child((message, below): Told) -> StoreError {
+    StoreError::InIdMap { message, below }
+}
+
+/// An error with its causes in one line, as far as the call that stands below it.
+fn told(error: &(dyn Error + 'static)) -> Told {
+    let below = Below::of(error);
+    let mut said: Vec<String> = Vec::new();
+    for cause in chain(error).map(ToString::to_string) {
+        let known = said.last().is_some_and(|effect| effect.ends_with(&cause));
+        if !known && below.call.as_ref() != Some(&cause) {
+            said.push(cause);
+        }
+    }
+    (said.join(": "), below)
+}
+
+fn with_maps<T: Serialize + DeserializeOwned, E: Error + 'static>(
     maps: &Maps,
-    work: impl FnOnce() -> Result<T, String>,
+    work: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, StoreError> {
-    let (result, told) = std::io::pipe().map_err(StoreError::io("make", "(pipe)"))?;
+    let (result, pipe) = std::io::pipe().map_err(StoreError::call("pipe2", "O_CLOEXEC"))?;
     let cloned = namespaces::clone(CloneFlags::CLONE_NEWUSER, Some(maps), None);
-    match cloned.map_err(|e| StoreError::InIdMap(chain(&e)))? {
+    match cloned.map_err(|e| in_child(told(&e)))? {
         Cloned::Child => {
             drop(result);
-            let written = serde_json::to_writer(told, &work());
+            let written = serde_json::to_writer(pipe, &work().map_err(|e| told(&e)));
             sys::exit_now(i32::from(written.is_err()))
         }
         Cloned::Parent { pid, .. } => {
-            drop(told);
+            drop(pipe);
             answer(result, pid)
         }
-    }
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", chain(cause)),
-        None => error.to_string(),
     }
 }
 
@@ -137,9 +158,9 @@ fn answer<T: DeserializeOwned>(mut result: PipeReader, pid: Pid) -> Result<T, St
     let read = result.read_to_end(&mut text);
     let status = sys::waitpid(pid)?;
     let lost = |why: String| {
-        StoreError::InIdMap(format!("the child in the id map gave no answer: {why}, {status:?}"))
+        in_child((format!("the child in the id map gave no answer: {why}, {status:?}"), Below::default()))
     };
     read.map_err(|e| lost(e.to_string()))?;
-    let done: Result<T, String> = serde_json::from_slice(&text).map_err(|e| lost(e.to_string()))?;
-    done.map_err(StoreError::InIdMap)
+    let done: Result<T, Told> = serde_json::from_slice(&text).map_err(|e| lost(e.to_string()))?;
+    done.map_err(in_child)
 }

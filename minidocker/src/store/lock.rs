@@ -32,7 +32,7 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
 
 fn open(path: &Path) -> Result<OwnedFd, StoreError> {
     let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    file.map(OwnedFd::from).map_err(StoreError::io("open", path))
+    file.map(OwnedFd::from).map_err(StoreError::io("openat", path, "O_RDWR|O_CREAT|O_CLOEXEC, 0600"))
 }
 
 impl Lock {
@@ -58,7 +58,7 @@ impl Lock {
             match fcntl(&file, FcntlArg::F_OFD_SETLKW(&whole_file(kind))) {
                 Ok(_) => return Ok(Self { file }),
                 Err(Errno::EINTR) => {}
-                Err(e) => return Err(StoreError::io("lock", path)(e.into())),
+                Err(e) => return Err(StoreError::io("fcntl", path, "F_OFD_SETLKW")(e.into())),
             }
         }
     }
@@ -72,7 +72,7 @@ impl Lock {
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
             Ok(_) => Ok(Some(Self { file })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
-            Err(e) => Err(StoreError::io("lock", path)(e.into())),
+            Err(e) => Err(StoreError::io("fcntl", path, "F_OFD_SETLK")(e.into())),
         }
     }
 
@@ -100,10 +100,11 @@ pub fn is_locked(path: &Path) -> Result<bool, StoreError> {
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             return Ok(false);
         }
-        Err(e) => return Err(StoreError::io("open", path)(e)),
+        Err(e) => return Err(StoreError::io("openat", path, "O_RDWR|O_CLOEXEC")(e)),
     };
     let mut found = whole_file(libc::F_WRLCK);
-    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut found)).map_err(|e| StoreError::io("probe", path)(e.into()))?;
+    let asked = fcntl(&file, FcntlArg::F_OFD_GETLK(&mut found));
+    asked.map_err(|e| StoreError::io("fcntl", path, "F_OFD_GETLK")(e.into()))?;
     Ok(found.l_type != libc::F_UNLCK as libc::c_short)
 }
 

@@ -1,7 +1,7 @@
 //! Records: small JSON files with a version, replaced whole.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -19,46 +19,62 @@ pub trait Record: Serialize + DeserializeOwned {
 /// Reads a record.
 ///
 /// # Errors
-/// `Damaged` for what isn't JSON of this shape, `Newer` for the record of a newer program, `Io`.
+/// `Damaged` for what isn't JSON of this shape, `Newer` for the record of a newer program, `Sys`.
 pub fn read_record<T: Record>(path: &Path) -> Result<T, StoreError> {
     #[derive(serde::Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let text = fs::read(path).map_err(StoreError::io("read", path))?;
+    let text = read_file(path)?;
     let damaged = |e: serde_json::Error| StoreError::Damaged { path: path.to_owned(), reason: e.to_string() };
     // The version comes first: a newer shape must be told as newer, not as damaged.
     let Versioned { version: found } = serde_json::from_slice(&text).map_err(damaged)?;
     if found > T::VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known: T::VERSION });
+        let (found, known) = (found.to_string(), T::VERSION.to_string());
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
     serde_json::from_slice(&text).map_err(damaged)
+}
+
+/// The whole file.
+///
+/// # Errors
+/// `Sys`: it can't be opened, or can't be read.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut text = Vec::new();
+    let mut file = File::open(path).map_err(StoreError::io("openat", path, "O_RDONLY|O_CLOEXEC"))?;
+    file.read_to_end(&mut text).map_err(StoreError::io("read", path, ""))?;
+    Ok(text)
 }
 
 /// Writes a record to a temporary file beside `path` and renames it: a reader sees the old one or
 /// the new one, never a part. With `sync` it also survives a loss of power.
 ///
 /// # Errors
-/// `Io`: the disk is full, the directory is gone.
+/// `Sys`: the disk is full, the directory is gone.
 pub fn write_record<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<(), StoreError> {
     let text = serde_json::to_vec(value)
         .map_err(|e| StoreError::Damaged { path: path.to_owned(), reason: e.to_string() })?;
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = write_new(&temporary, &text, sync).and_then(|()| fs::rename(&temporary, path));
+    let renamed = || fs::rename(&temporary, path).map_err(StoreError::io("rename", &temporary, ""));
+    let written = write_new(&temporary, &text, sync).and_then(|()| renamed());
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    written.map_err(StoreError::io("write", path))?;
+    written?;
     if sync && let Some(dir) = path.parent() {
-        File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io("sync", dir))?;
+        File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io("fsync", dir, ""))?;
     }
     Ok(())
 }
 
-fn write_new(path: &Path, text: &[u8], sync: bool) -> std::io::Result<()> {
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text)?;
-    if sync { file.sync_all() } else { Ok(()) }
+fn write_new(path: &Path, text: &[u8], sync: bool) -> Result<(), StoreError> {
+    let mut options = File::options();
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    let flags = "O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0600";
+    let mut file = opened.map_err(StoreError::io("openat", path, flags))?;
+    file.write_all(text).map_err(StoreError::io("write", path, ""))?;
+    if sync { file.sync_all().map_err(StoreError::io("fsync", path, "")) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -97,6 +113,6 @@ mod tests {
             assert!(matches!(read(text), Err(StoreError::Damaged { .. })), "{text:?}");
         }
         let newer = read("{\"version\":3,\"nom\":\"x\"}");
-        assert!(matches!(newer, Err(StoreError::Newer { found: 3, known: 2, .. })));
+        assert!(matches!(newer, Err(StoreError::Newer { found, known, .. }) if found == "3" && known == "2"));
     }
 }

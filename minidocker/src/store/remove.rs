@@ -11,13 +11,13 @@ use super::{Privilege, Store, StoreError, in_id_map};
 /// can't be removed from outside: then a child that entered the store's id map does it.
 ///
 /// # Errors
-/// `Io` with the path that stayed.
+/// `Sys` with the path that stayed.
 pub fn remove_tree(store: &Store, tree: &Path) -> Result<(), StoreError> {
     match plain(tree) {
         Err(e) if store.privilege() == Privilege::Rootless && e.kind() == ErrorKind::PermissionDenied => {
-            in_id_map(store, || plain(tree).map_err(|e| e.to_string()))
+            in_id_map(store, || plain(tree).map_err(StoreError::io("unlinkat", tree, "")))
         }
-        other => other.map_err(StoreError::io("remove", tree)),
+        other => other.map_err(StoreError::io("unlinkat", tree, "")),
     }
 }
 

@@ -47,7 +47,7 @@ impl Store {
     pub fn open() -> Result<Self, StoreError> {
         let privilege = Privilege::of_this_process();
         let root = match std::env::var_os("MINIDOCKER_ROOT").filter(|r| !r.is_empty()) {
-            Some(root) => std::path::absolute(&root).map_err(StoreError::io("find", PathBuf::from(root)))?,
+            Some(root) => std::path::absolute(&root).map_err(StoreError::io("getcwd", root, ""))?,
             None if privilege == Privilege::Rootful => PathBuf::from("/var/lib/minidocker"),
             None => data_home()?.join("minidocker"),
         };
@@ -59,28 +59,36 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn at(root: PathBuf, privilege: Privilege) -> Result<Self, StoreError> {
+        let store = Self { root, privilege };
+        match store.make() {
+            Err(StoreError::Sys(source)) => Err(StoreError::Unusable { root: store.root, source }),
+            made => made.map(|()| store),
+        }
+    }
+
+    fn make(&self) -> Result<(), StoreError> {
+        let root = &self.root;
         let us = nix::unistd::geteuid().as_raw();
-        match fs::metadata(&root) {
+        match fs::metadata(root) {
             Ok(meta) if meta.uid() != us => {
-                return Err(StoreError::Foreign { path: root, owner: meta.uid(), us });
+                return Err(StoreError::Foreign { path: root.clone(), owner: meta.uid(), us });
             }
             Ok(_) => {}
-            Err(_) => make_dir(&root)?,
+            Err(_) => make_dir(root)?,
         }
-        let store = Self { root, privilege };
         for dir in ["images", "layers", "containers", "names"] {
-            let path = store.root.join(dir);
+            let path = root.join(dir);
             match fs::symlink_metadata(&path) {
                 Ok(meta) if meta.is_dir() && meta.mode() & 0o077 != 0 => {
                     fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
-                        .map_err(StoreError::io("chmod", &path))?;
+                        .map_err(StoreError::io("chmod", &path, "0700"))?;
                 }
                 // A link to a directory elsewhere is its owner's affair, and never ours to change.
                 Ok(_) => {}
                 Err(_) => make_dir(&path)?,
             }
         }
-        Ok(store)
+        Ok(())
     }
 
     /// The root directory, absolute.
@@ -129,7 +137,8 @@ impl Store {
 fn make_dir(path: &Path) -> Result<(), StoreError> {
     // Nobody else may walk in: below lie the set-uid programs of images, and what root made in
     // containers (CVE-2021-41091). Containers themselves come in by their mounts.
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("mkdir", path))
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(StoreError::io("mkdir", path, "0700"))
 }
 
 fn data_home() -> Result<PathBuf, StoreError> {

@@ -15,7 +15,7 @@ use crate::container::{Container, Ledger, Status, find, finish, now, remove};
 use crate::image;
 use crate::runtime::{self, Created, Failure, Plan, Report};
 use crate::spec::Request;
-use crate::store::{Lock, Store, StoreError};
+use crate::store::{Below, Lock, Store};
 
 /// The name under which a supervisor runs: `minidocker-supervisor <id> <lock fd> <channel fd>`.
 pub const ARGV0: &str = "minidocker-supervisor";
@@ -58,7 +58,7 @@ impl Supervisor {
                 Ok(Self { store, container, request, ledger, starter, lock })
             }
             Err(e) => {
-                starter.tell(&Answer::Failed(Failure::of(e.to_string(), &e)), None);
+                starter.tell(&Answer::Failed(failure(&e)), None);
                 Err(e)
             }
         }
@@ -74,7 +74,7 @@ impl Supervisor {
         sys::ignore_signal(nix::sys::signal::Signal::SIGPIPE)?;
         sys::set_role(Role::Supervisor);
         let store = Store::open()?;
-        let container = find(&store, id).map_err(|e| SupervisorError::Refused(e.to_string()))?;
+        let container = find(&store, id)?;
         let request = container.request()?;
         let ledger = Ledger::open(&container.dir)?;
         sys::chdir(store.root())?;
@@ -119,7 +119,7 @@ impl Supervisor {
     }
 
     fn set_up(&mut self) -> Result<Running, Failure> {
-        let ours = |e: SupervisorError| Failure::of(e.to_string(), &e);
+        let ours = |e: SupervisorError| failure(&e);
         let mut plan = self.plan()?;
         let open_stdin = self.request.config.open_stdin;
         let tty = plan.terminal.is_some();
@@ -145,12 +145,7 @@ impl Supervisor {
     }
 
     fn plan(&self) -> Result<Plan, Failure> {
-        let path = self.container.dir.join("config.json");
-        let text = std::fs::read(&path)
-            .map_err(StoreError::io("read", &path))
-            .map_err(|e| Failure::of(e.to_string(), &e))?;
-        let spec = serde_json::from_slice(&text)
-            .map_err(|e| Failure::ours(format!("{} is damaged: {e}", path.display())))?;
+        let spec = self.container.spec().map_err(|e| failure(&e.into()))?;
         Plan::new(&spec, &self.container.dir).map_err(|e| Failure::of(e.to_string(), &e))
     }
 
@@ -174,7 +169,7 @@ impl Supervisor {
             state.started_at = now();
             state.notices = without_mknod.then(|| NO_MKNOD.to_owned()).into_iter().collect();
         });
-        running.map_err(|e| Failure::of(e.to_string(), &e))
+        running.map_err(|e| failure(&e.into()))
     }
 
     /// The set-up failed: nothing of it may stay, and the record says why.
@@ -195,6 +190,12 @@ impl Supervisor {
         self.starter.tell(&Answer::Failed(failure), None);
         Ok(())
     }
+}
+
+/// An error of ours, for the starter to show.
+fn failure(error: &SupervisorError) -> Failure {
+    let Below { call, because, remedy } = error.below();
+    Failure { call, because, remedy, ..Failure::ours(error.to_string()) }
 }
 
 /// A child that makes the record and the layers durable while the container runs: fsync(2) may take

@@ -21,6 +21,8 @@ pub use protocol::{Answer, Attach, Call, Verb};
 pub use relay::{Foreground, carry, hold_signals};
 pub use spawn::{Session, spawn};
 
+use crate::store::Below;
+
 /// A conversation with a supervisor that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
@@ -38,6 +40,9 @@ pub enum SupervisorError {
     /// The store failed.
     #[error("{0}")]
     Store(#[from] crate::store::StoreError),
+    /// A container's record is missing, damaged or newer.
+    #[error("{0}")]
+    Container(#[from] crate::container::ContainerError),
     /// The set-up failed; the message is for the user.
     #[error("{0}")]
     Failed(#[from] crate::runtime::Failure),
@@ -52,6 +57,15 @@ pub enum SupervisorError {
 }
 
 impl SupervisorError {
+    /// The lines below the first one.
+    pub(crate) fn below(&self) -> Below {
+        match self {
+            Self::Store(e) => e.below(),
+            Self::Container(e) => e.below(),
+            other => Below::of(other),
+        }
+    }
+
     pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what, source }
     }

@@ -1,5 +1,6 @@
 //! The client's side of a foreground container: between our own streams and the supervisor's.
 
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -96,6 +97,8 @@ struct Relay {
     /// What the container wrote and waits for our output and error.
     waiting: [Vec<u8>; 2],
     answer: Option<Result<i32, SupervisorError>>,
+    /// Why the container's output went nowhere, if it wasn't that its reader left.
+    lost: Option<Errno>,
     tell: Box<dyn FnMut(sys::Event)>,
 }
 
@@ -119,6 +122,7 @@ pub fn carry(
         input_open,
         waiting: [Vec::new(), Vec::new()],
         answer: None,
+        lost: None,
         tell,
     };
     // Without -i our keys are not the container's: Ctrl-C stays a signal, which is passed on.
@@ -143,7 +147,10 @@ impl Relay {
             let at_once = |e: &SupervisorError| !matches!(e, SupervisorError::Died(_));
             let over = |answer: &mut Result<i32, _>| drained || answer.as_ref().is_err_and(at_once);
             if let Some(answer) = self.answer.take_if(over) {
-                return answer;
+                return match self.lost {
+                    Some(e) => Err(SupervisorError::io("write what the container wrote")(e.into())),
+                    None => answer,
+                };
             }
         }
     }
@@ -209,7 +216,8 @@ impl Relay {
             Answer::Exited { code } => self.answer = Some(Ok(code)),
             Answer::Failed(failure) => self.answer = Some(Err(failure.into())),
             Answer::Event(event) => (self.tell)(event),
-            Answer::Error(text) => eprintln!("minidocker: {text}\r"),
+            // The terminal may be raw: there a line ends in both. Who can't be told isn't.
+            Answer::Error(text) => drop(writeln!(std::io::stderr(), "minidocker: {text}\r")),
             _ => {}
         }
     }
@@ -285,14 +293,13 @@ impl Relay {
         match rustix::io::write(our_output(at), &waiting[..waiting.len().min(PIPE_BUF)]) {
             Ok(n) => drop(waiting.drain(..n)),
             Err(Errno::AGAIN | Errno::INTR) => {}
-            // Nobody reads us: our end is closed, and the supervisor closes the container's.
-            Err(Errno::PIPE) => {
-                waiting.clear();
-                self.session.outputs[at] = None;
-            }
+            // Nobody takes it: our end is closed, and the supervisor closes the container's.
             Err(e) => {
                 waiting.clear();
-                self.answer = Some(Err(SupervisorError::io("write our output")(e.into())));
+                self.session.outputs[at] = None;
+                if e != Errno::PIPE {
+                    self.lost = Some(e);
+                }
             }
         }
     }

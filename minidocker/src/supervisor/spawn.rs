@@ -46,15 +46,21 @@ pub fn spawn(store: &Store, new: NewContainer, attach: Attach) -> Result<Session
     sys::keep_across_exec(lock.as_fd())?;
     sys::keep_across_exec(theirs.as_fd())?;
     let number = |fd: &dyn AsFd| fd.as_fd().as_raw_fd().to_string();
-    // Not waited for: it goes on after we have ended.
-    Command::new("/proc/self/exe")
+    let mut supervisor = Command::new("/proc/self/exe");
+    supervisor
         .arg0(ARGV0)
         .args([&container.id, &number(&lock), &number(&theirs)])
         .env("MINIDOCKER_ROOT", store.root())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::null());
+    // Not waited for: it goes on after we have ended. The second try is for a filter that answers EPERM
+    // for clone3: a change of ids, here to the group that we have, is made by fork(2) and not by
+    // posix_spawn(3).
+    let again = |command: &mut Command| command.gid(nix::unistd::getegid().as_raw()).spawn();
+    supervisor
         .spawn()
+        .or_else(|_| again(&mut supervisor))
         .map_err(SupervisorError::io("start the supervisor"))?;
     let [stdin, out, err] = session_ends;
     Ok(Session { id: container.id, channel, stdin, outputs: [out, err] })

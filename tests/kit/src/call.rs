@@ -23,12 +23,14 @@ pub struct Call<'a> {
     input: Input,
     script: Option<String>,
     cwd: Option<PathBuf>,
+    denied: Vec<String>,
     limit: Duration,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(md: &'a Minidocker, args: Vec<OsString>, env: BTreeMap<OsString, OsString>) -> Self {
-        Self { md, args, env, input: Input::Null, script: None, cwd: None, limit: limit() }
+        let denied = Vec::new();
+        Self { md, args, env, input: Input::Null, script: None, cwd: None, denied, limit: limit() }
     }
 
     /// Gives these bytes to its standard input, then the end of file. Without this it is /dev/null.
@@ -49,6 +51,13 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn through(mut self, script: &str) -> Self {
         self.script = Some(script.to_owned());
+        self
+    }
+
+    /// Runs it on a kernel without some calls, see [`crate::without`]: `&["clone3=ENOSYS"]`.
+    #[must_use]
+    pub fn without_calls(mut self, rules: &[&str]) -> Self {
+        self.denied = crate::without(rules);
         self
     }
 
@@ -104,7 +113,7 @@ impl<'a> Call<'a> {
 
     fn command(&self, before: &[&str]) -> Command {
         let mut words: Vec<OsString> = before.iter().map(OsString::from).collect();
-        words.extend(self.md.who.prefix().into_iter().map(OsString::from));
+        words.extend(self.md.who.prefix(&self.denied).into_iter().map(OsString::from));
         if let Some(script) = &self.script {
             words.extend(["sh".into(), "-c".into(), script.into(), "sh".into()]);
         }
@@ -118,7 +127,8 @@ impl<'a> Call<'a> {
 
     fn shown(&self) -> String {
         let args: Vec<_> = self.args.iter().map(|a| a.to_string_lossy()).collect();
-        format!("{} {} (as {:?})", self.md.program.display(), args.join(" "), self.md.who)
+        let how = if self.denied.is_empty() { String::new() } else { self.denied[1..].join(" ") + " " };
+        format!("{how}{} {} (as {:?})", self.md.program.display(), args.join(" "), self.md.who)
     }
 }
 

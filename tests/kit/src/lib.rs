@@ -7,6 +7,7 @@
 //! | [`Left`], [`HostSnapshot`] | what one root left on the host; the host before and after |
 //! | [`Who`] | the user of the tests, a plain user, a plain user with a single id |
 //! | [`debian`], [`small_rootfs`] | root file systems |
+//! | [`without`] | a kernel that lacks some calls |
 //! | [`require!`] | a skip that is counted, with its reason |
 //! | [`Dockerd`] | Docker's daemon in a room of its own, to run the same cases against it |
 //!
@@ -26,6 +27,7 @@
 
 mod call;
 mod diff;
+mod filter;
 mod minidocker;
 mod output;
 mod peers;
@@ -43,6 +45,7 @@ mod words;
 
 pub use call::Call;
 pub use diff::{difference, tree};
+pub use filter::{may_filter, without};
 pub use minidocker::Minidocker;
 pub use output::Output;
 pub use peers::Dockerd;

@@ -34,8 +34,7 @@ const FIRST_SUBORDINATE: u32 = 1_900_000_000;
 
 const COVER: &str = r#"
 mount -t overlay -o "lowerdir=$1:/etc" overlay /etc || exit 99
-uid=$2; shift 2
-exec setpriv --reuid="$uid" --regid="$uid" --clear-groups -- "$@""#;
+shift; exec "$@""#;
 
 impl Who {
     /// The user of the tests, and, where that is root, both plain users.
@@ -67,18 +66,21 @@ impl Who {
         }
     }
 
-    /// What stands before the program's name on the command line.
-    pub(crate) fn prefix(self) -> Vec<String> {
+    /// What stands before the program's name on the command line, with `as_root` before the change of user.
+    pub(crate) fn prefix(self, as_root: &[String]) -> Vec<String> {
         if self == Self::Me {
-            return Vec::new();
+            return as_root.to_vec();
         }
-        let etc = etc().display().to_string();
-        let words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", COVER, "sh", &etc];
-        words.into_iter().map(str::to_owned).chain([self.uid().to_string()]).collect()
+        let (etc, uid) = (etc().display().to_string(), self.uid());
+        let cover = ["unshare", "--mount", "--propagation", "private", "sh", "-c", COVER, "sh", &etc];
+        let (reuid, regid) = (format!("--reuid={uid}"), format!("--regid={uid}"));
+        let become_user = ["setpriv", &reuid, &regid, "--clear-groups", "--"];
+        let words = cover.into_iter().chain(as_root.iter().map(String::as_str)).chain(become_user);
+        words.map(str::to_owned).collect()
     }
 
     fn works(self) -> bool {
-        let prefix = self.prefix();
+        let prefix = self.prefix(&[]);
         let mut command = Command::new(&prefix[0]);
         command.args(&prefix[1..]).args(["id", "-un"]).stdin(Stdio::null());
         let works = command.output().is_ok_and(|o| o.status.success() && o.stdout == b"mdplain\n");

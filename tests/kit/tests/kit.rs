@@ -55,6 +55,20 @@ fn only_one_plain_user_has_subordinate_ids() {
 }
 
 #[test]
+fn a_filter_hides_calls_from_each_user_and_takes_no_privileges() {
+    kit::require!(kit::may_filter(), "not-root", "a filter without no_new_privs takes root");
+    let look = "grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status | tr -d '[:space:]'; unshare -U true 2>&1";
+    for who in Who::all() {
+        let md = shell(*who);
+        let out = md.call(["-c", look]).without_calls(&["unshare=EXDEV"]).run().code(1);
+        out.stdout_is("NoNewPrivs:0Seccomp:2unshare: unshare failed: Invalid cross-device link");
+        let masked = ["unshare&0x20000000=EXDEV", "1000+=EXDEV"];
+        md.call(["-c", look]).without_calls(&masked).run().stdout_is("NoNewPrivs:0Seccomp:2");
+        md.run(["-c", look]).ok().stdout_is("NoNewPrivs:0Seccomp:0");
+    }
+}
+
+#[test]
 fn files_of_subordinate_ids_and_closed_directories_are_removed() {
     for who in Who::all() {
         let md = shell(*who);

@@ -18,15 +18,15 @@ use crate::workspace::Workspace;
 
 /// Something that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
-struct Finding {
-    path: PathBuf,
+pub(crate) struct Finding {
+    pub(crate) path: PathBuf,
     /// From 1; 0 for the file as a whole.
-    line: usize,
+    pub(crate) line: usize,
     what: String,
 }
 
 impl Finding {
-    fn new(path: &Path, line: usize, what: impl Into<String>) -> Self {
+    pub(crate) fn new(path: &Path, line: usize, what: impl Into<String>) -> Self {
         Finding { path: path.to_owned(), line, what: what.into() }
     }
 }

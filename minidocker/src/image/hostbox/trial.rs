@@ -24,8 +24,10 @@ pub(super) fn trial(tree: &Path, shell: &Path, privilege: Privilege) -> Result<(
         Cloned::Child => {
             sys::set_sink(None);
             let error = become_shell(tree, shell, privilege, &says);
+            let hint =
+                error.hint().map(|hint| format!("\n  because: {}\n  do: {}", hint.because, hint.remedy));
             // The parent sees the exit code if this fails.
-            let _ = rustix::io::write(&says, error.to_string().as_bytes());
+            let _ = rustix::io::write(&says, format!("\n  {error}{}", hint.unwrap_or_default()).as_bytes());
             sys::exit_now(127)
         }
         Cloned::Parent { pid, .. } => {
@@ -35,6 +37,8 @@ pub(super) fn trial(tree: &Path, shell: &Path, privilege: Privilege) -> Result<(
             let status = sys::waitpid(pid).map_err(|e| e.to_string())?;
             match status.code() {
                 Some(0) => Ok(()),
+                // A failed call of ours begins a line of its own.
+                _ if text.starts_with('\n') => Err(format!("sh -c true: {status:?}{text}")),
                 _ => Err(format!("sh -c true: {status:?} {}", read.map_or("", |_| text.trim()))),
             }
         }

@@ -196,6 +196,7 @@ fn the_overlay_is_an_annotation() {
     let text = spec.annotations().as_ref().unwrap()[OVERLAY_ANNOTATION].clone();
     let overlay: OverlayAnnotation = serde_json::from_str(&text).unwrap();
     let wanted = OverlayAnnotation {
+        version: 1,
         lower: facts.lowers,
         upper: "/store/containers/abc/upper".into(),
         work: "/store/containers/abc/work".into(),

@@ -1,0 +1,187 @@
+//! What can go wrong below the store's root, and what is told below the first line.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sys::{Errno, SysError};
+
+/// The lines below the first one of a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Below {
+    /// The failed call, as strace(1) shows it.
+    pub call: Option<String>,
+    /// Why.
+    pub because: Option<String>,
+    /// What to do next.
+    pub remedy: Option<String>,
+}
+
+impl Below {
+    /// Of the system call at the root of `error`; without one there is nothing.
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        let Some(call) = chain(error).find_map(|e| e.downcast_ref::<SysError>()) else {
+            return Self::default();
+        };
+        let hint = call.hint();
+        Self {
+            call: Some(call.to_string()),
+            because: hint.map(|h| h.because.to_owned()),
+            remedy: hint.map(|h| h.remedy.to_owned()),
+        }
+    }
+
+    /// Two lines, without a call.
+    #[must_use]
+    pub fn advice(because: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { call: None, because: Some(because.into()), remedy: Some(remedy.into()) }
+    }
+}
+
+/// An error and its causes.
+pub(super) fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |e| (**e).source())
+}
+
+/// What can go wrong below the store's root. What is to be told besides the first line: [`StoreError::below`].
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Neither `MINIDOCKER_ROOT` nor a home directory says where the store is.
+    #[error("there is no place for the store")]
+    NoHome,
+    /// The store belongs to another user.
+    #[error("the store {path} is another user's", path = .path.display())]
+    Foreign {
+        /// The store's root.
+        path: PathBuf,
+        /// Who owns it.
+        owner: u32,
+        /// Who we are.
+        us: u32,
+    },
+    /// The store's directories can't be made or used.
+    #[error("cannot use the store {root}", root = .root.display())]
+    Unusable {
+        /// The store's root.
+        root: PathBuf,
+        /// The call that failed.
+        source: SysError,
+    },
+    /// A record is not JSON of the expected shape: truncated, empty or edited.
+    #[error("{path} is damaged", path = .path.display())]
+    Damaged {
+        /// The record.
+        path: PathBuf,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A record was written by a newer minidocker.
+    #[error("{path} was written by a newer minidocker", path = .path.display())]
+    Newer {
+        /// The record.
+        path: PathBuf,
+        /// Its version.
+        found: String,
+        /// Our version.
+        known: String,
+    },
+    /// The store's files are owned under another id map than the one that this user has now.
+    #[error("the store {path} was made under another id map", path = .path.display())]
+    OtherIdMap {
+        /// The store's root.
+        path: PathBuf,
+        /// The map recorded.
+        theirs: String,
+        /// The map now.
+        ours: String,
+        /// Why the recorded one can't be had now, where that is known.
+        why: Option<String>,
+    },
+    /// The work under the id map failed, in the child that has that map.
+    #[error("{message}")]
+    InIdMap {
+        /// What it says.
+        message: String,
+        /// The failed call there.
+        below: Below,
+    },
+    /// A system call failed.
+    #[error("{0}")]
+    Sys(#[from] SysError),
+}
+
+impl StoreError {
+    /// One file operation that failed, as strace shows the call that it makes: `mkdir("path", 0700)`.
+    pub(crate) fn io(
+        call: &'static str,
+        path: impl AsRef<Path>,
+        rest: &'static str,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let first = if call == "openat" { "AT_FDCWD, " } else { "" };
+        let comma = if rest.is_empty() { "" } else { ", " };
+        move |e| Self::call(call, &format!("{first}{:?}{comma}{rest}", path.as_ref()))(e)
+    }
+
+    /// As [`StoreError::io`], with all arguments.
+    pub(crate) fn call(call: &'static str, args: &str) -> impl FnOnce(std::io::Error) -> Self {
+        move |e| {
+            let errno = e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+            Self::Sys(SysError::new(call, args.to_owned(), errno))
+        }
+    }
+
+    /// The errno, where a system call failed right here.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Sys(e) | Self::Unusable { source: e, .. } => Some(e.errno()),
+            _ => None,
+        }
+    }
+
+    /// The lines below the first one.
+    #[must_use]
+    pub fn below(&self) -> Below {
+        match self {
+            Self::NoHome => Below::advice(
+                "HOME is not set and this user has no home directory",
+                "set MINIDOCKER_ROOT to a directory of your own",
+            ),
+            Self::Foreign { owner, us, .. } => Below::advice(
+                format!("it belongs to uid {owner}, and this is uid {us}"),
+                "set MINIDOCKER_ROOT to a directory of your own",
+            ),
+            Self::Unusable { source, .. } => {
+                let because = match source.errno() {
+                    Errno::ENOTDIR | Errno::EEXIST => Some("a file stands where a directory is wanted"),
+                    Errno::EROFS => Some("it lies on a file system that is mounted read-only"),
+                    _ => None,
+                };
+                let told = Below::of(source);
+                Below {
+                    because: because.map(str::to_owned).or(told.because),
+                    remedy: Some("set MINIDOCKER_ROOT to a directory that this user may write to".to_owned()),
+                    ..told
+                }
+            }
+            Self::Damaged { reason, .. } => Below { because: Some(reason.clone()), ..Below::default() },
+            Self::Newer { found, known, .. } => Below::advice(
+                format!("it has version {found}, and this minidocker knows {known}"),
+                "use the newer minidocker",
+            ),
+            Self::OtherIdMap { path, theirs, ours, why } => Below::advice(
+                format!(
+                    "its files have owners by the map {theirs}; now this user has {ours}{}",
+                    why.as_ref().map(|why| format!(", because {why}")).unwrap_or_default()
+                ),
+                format!(
+                    "use it as then, or set MINIDOCKER_ROOT to another directory than {}",
+                    path.display()
+                ),
+            ),
+            Self::InIdMap { below, .. } => below.clone(),
+            Self::Sys(call) => Below::of(call),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Standard output or error that can't be written: a full disk, a reader that left, no descriptor.
+//! The exit code stays what it is, and nothing panics (Rust's `print!` would, with 101).
+
+use kit::{Minidocker, Output};
+
+/// Runs `line` with `redirect` behind it.
+fn redirected(md: &Minidocker, line: &str, redirect: &str) -> Output {
+    md.call(kit::words(line)).through(&format!("\"$@\" {redirect}")).run()
+}
+
+/// Runs `line`, whose output (behind `redirect`) goes to a pipe that nobody reads: EPIPE. What comes
+/// back on stdout is its exit code.
+fn unread(md: &Minidocker, line: &str, redirect: &str) -> Output {
+    let script = format!("{{ sleep 0.2; \"$@\" {redirect}; echo $? >code; }} | :; cat code");
+    md.call(kit::words(line)).through(&script).cwd(&md.dir("codes")).run().ok()
+}
+
+#[test]
+fn a_message_that_nobody_can_be_told_leaves_the_exit_code_as_it_is() {
+    let md = kit::ours!();
+    let cases = [
+        ("run nosuch true", 125),
+        ("run --rm hostbox nosuch", 127),
+        ("run --rm hostbox /etc/passwd", 126),
+        ("run --rm hostbox sh -c 'exit 3'", 3),
+        ("frobnicate", 1),
+        ("rm nosuch nosuch2", 1),
+        ("rm -f nosuch", 0),
+        ("kill nosuch", 1),
+    ];
+    for (line, code) in cases {
+        for redirect in ["2>/dev/full", "2>&-", "2>/dev/full <&- >&-"] {
+            let _ = redirected(&md, line, redirect).code(code).quiet();
+        }
+        let _ = unread(&md, line, "2>&1 >/dev/null").stdout_is(&code.to_string());
+    }
+    md.nothing_left();
+}
+
+#[test]
+fn a_full_standard_output_is_told_and_is_1() {
+    let md = kit::ours!();
+    md.line("run --name one hostbox true").ok();
+    for line in ["ps -a", "ps -aq", "inspect one", "version", "--version", "--help", "run --help", "rm one"] {
+        let out = redirected(&md, line, ">/dev/full");
+        out.complains(1, "cannot write to standard output: No space left on device");
+    }
+    // What was asked is done all the same, to every one that was named.
+    for name in ["one", "two"] {
+        md.run(["run", "--name", name, "hostbox", "true"]).ok();
+    }
+    redirected(&md, "rm one two", ">/dev/full").complains(1, "cannot write to standard output");
+    md.nothing_left();
+}
+
+#[test]
+fn a_reader_that_left_is_no_error() {
+    let md = kit::ours!();
+    md.line("run --name one hostbox true").ok();
+    for line in ["ps -a", "inspect one", "version", "run --help", "rm one"] {
+        let _ = unread(&md, line, "").stdout_is("0").quiet();
+    }
+    md.nothing_left();
+}
+
+#[test]
+fn what_the_container_wrote_and_nobody_could_take_is_a_failure_of_ours() {
+    let md = kit::ours!();
+    // The second one would write for ever: like any writer whose reader is gone, it is told by EPIPE.
+    for line in ["run --rm hostbox echo hi", "run --rm hostbox cat /dev/zero"] {
+        let _ = redirected(&md, line, ">/dev/full").code(125).stderr_has("No space left on device");
+    }
+    md.nothing_left();
+}
