@@ -12,6 +12,7 @@ mod docker;
 mod exit_codes;
 mod first_run;
 mod flags;
+mod floors;
 mod hostile;
 mod inside;
 mod inspect_ps;
