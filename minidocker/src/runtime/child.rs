@@ -1,6 +1,8 @@
 //! The child's side: from clone to exec, step by step.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -140,7 +142,7 @@ impl<'p> Child<'p> {
             namespaces::become_root(how).map_err(failed)?;
         }
         sys::setsid().map_err(|e| Failure::of("cannot start a session", &e))?;
-        sys::umask(0o022);
+        rustix::process::umask(Mode::from_raw_mode(0o022));
         sys::default_signals().map_err(|e| Failure::of("cannot reset the signals", &e))
     }
 
@@ -162,15 +164,17 @@ impl<'p> Child<'p> {
     /// A terminal of the container's own devpts: so ttyname(3) inside finds it.
     fn make_console(&mut self) -> Result<(), Failure> {
         let failed = |e: &(dyn std::error::Error + 'static)| Failure::of("cannot make the terminal", e);
-        let (master, path) = sys::open_ptmx().map_err(|e| failed(&e))?;
-        let slave = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+        let master = sys::open_ptmx().map_err(|e| failed(&e))?;
+        let path = rustix::pty::ptsname(&master, Vec::new()).map_err(|e| failed(&e))?;
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        let slave = rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|e| failed(&e))?;
         if let Some((rows, columns)) = self.plan.terminal.filter(|size| *size != (0, 0)) {
             let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
             rustix::termios::tcsetwinsize(&slave, size).map_err(|e| failed(&e))?;
         }
         let root = Root::open(Path::new("/")).map_err(|e| failed(&e))?;
-        chroot::bind_console(&root, &path).map_err(|e| failed(&e))?;
+        chroot::bind_console(&root, path).map_err(|e| failed(&e))?;
         sys::controlling_terminal(slave.as_fd()).map_err(|e| failed(&e))?;
         send(self.reports.as_fd(), &Report::Console, &[master.as_fd()]).map_err(|e| failed(&e))?;
         let again = || slave.try_clone().map_err(|e| failed(&e));
