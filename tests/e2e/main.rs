@@ -25,6 +25,7 @@ mod stdio;
 mod supervisor;
 mod terminal;
 mod unwritable;
+mod volumes;
 mod worlds;
 
 use kit::{Minidocker, Output, Running};

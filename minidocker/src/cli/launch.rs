@@ -42,8 +42,8 @@ impl Base {
     }
 }
 
-/// Makes the container that was asked for by the command `path`.
-pub(super) fn make(args: &Make, path: &str) -> anyhow::Result<(Store, NewContainer)> {
+/// What was asked for by the command `path`: the store, what the container is made from, its request.
+pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Request)> {
     let store = Store::open()?;
     let base = match (&args.rootfs, args.image()) {
         (Some(dir), _) => Base::of_rootfs(dir)?,
@@ -70,8 +70,7 @@ pub(super) fn make(args: &Make, path: &str) -> anyhow::Result<(Store, NewContain
     if !request.name.is_empty() {
         request.name = container::check_name(&request.name)?.to_owned();
     }
-    let new = create(&store, &base, request)?;
-    Ok((store, new))
+    Ok((store, base, request))
 }
 
 /// Rows and columns of our terminal; zeros without one.
@@ -80,19 +79,49 @@ pub(super) fn console_size() -> [u16; 2] {
 }
 
 /// What `-v` names and the host lacks becomes a directory, at each start as in Docker.
-pub(super) fn make_sources(request: &Request) -> anyhow::Result<()> {
-    for Bind { source, .. } in Bind::all(&request.host_config.binds)? {
+pub(super) fn make_sources(store: &Store, request: &Request) -> anyhow::Result<()> {
+    let rootless = store.privilege() == Privilege::Rootless;
+    for bind in Bind::all(&request.host_config.binds)? {
+        let is_private = bind.is_private();
+        let Bind { source, propagation, .. } = bind;
         if !source.exists() {
             let failed = || format!("error while creating mount source path '{}'", source.display());
             std::fs::create_dir_all(&source).with_context(failed)?;
+        }
+        if !is_private {
+            check_propagation(&source, &propagation, rootless)?;
         }
     }
     Ok(())
 }
 
+/// Docker's `ensureShared` and `ensureSharedOrSlave` (moby `daemon/oci_linux.go`).
+fn check_propagation(source: &Path, wanted: &str, rootless: bool) -> anyhow::Result<()> {
+    let shared = wanted.ends_with("shared");
+    let shown = source.display();
+    if shared && rootless {
+        anyhow::bail!(
+            "path {shown} can't be {wanted}: mounts in a user namespace are slaves of the host's (mount_namespaces(7))"
+        );
+    }
+    let real = source.canonicalize().with_context(|| format!("find {shown}"))?;
+    let table = std::fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
+    // proc(5): id, parent, device, root, where, options, then the optional fields up to a dash.
+    let place = |line: &'_ str| PathBuf::from(line.split(' ').nth(4).unwrap_or("/").replace("\\040", " "));
+    let above = table.lines().filter(|line| real.starts_with(place(line)));
+    // Of several on one place the last one is on top.
+    let Some(mount) = above.max_by_key(|line| place(line).components().count()) else { return Ok(()) };
+    let fields = mount.split(" - ").next().unwrap_or_default();
+    if fields.contains(" shared:") || (!shared && fields.contains(" master:")) {
+        return Ok(());
+    }
+    let kind = if shared { "shared" } else { "shared or slave" };
+    anyhow::bail!("path {shown} is mounted on {} but it is not a {kind} mount", place(mount).display())
+}
+
 /// Makes the container of `request`. A name held by a container that a dead supervisor left is
 /// cleared first.
-fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
+pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
     let init_layer = InitLayer::of(&base.lowers)?;
     let mut facts = facts(store, base, &request)?;
     if !init_layer.is_empty() {

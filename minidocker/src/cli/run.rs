@@ -42,8 +42,9 @@ fn run(args: &Run, path: &str) -> anyhow::Result<u8> {
     if tty && interactive && !stdin.is_terminal() {
         return Err(Refused::new(1, "the input device is not a TTY").into());
     }
-    let (store, new) = launch::make(&args.make, path)?;
-    launch::make_sources(&new.request)?;
+    let (store, base, request) = launch::asked(&args.make, path)?;
+    launch::make_sources(&store, &request)?;
+    let new = launch::create(&store, &base, request)?;
     supervisor::hold_signals()?;
     let attach = Attach { stdin: interactive, stdout: true, stderr: !tty, events: false };
     let session = supervisor::spawn(&store, new, attach)?;

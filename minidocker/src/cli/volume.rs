@@ -38,7 +38,7 @@ fn bind(text: &str, given: &Given<'_>) -> Result<String, Refused> {
         [] => return Err(not_yet("an anonymous volume")),
         [_, _, _, ..] => return Err(invalid("too many colons")),
         // Without SELinux there are no labels, and Docker too has nothing to do for it.
-        [_, mode] if given.selinux && labelled(&mode) => {
+        [_, mode] if given.selinux && labelled(mode) => {
             return Err(not_yet("a label of SELinux"));
         }
         _ => {}

@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use chroot::{MountError, Nodes, Root};
 use sys::{CloneFlags, Errno, Role};
 
+use super::mounts::Source;
 use super::report::{Failure, Report, send};
 use super::step::{Credentials, Rootfs, Step};
 use super::{Plan, Stdio, exec, fault, mounts};
@@ -26,6 +27,8 @@ pub(super) struct Child<'p> {
     parent: OwnedFd,
     /// The rootfs, once it is mounted.
     root: Option<Root>,
+    /// Trees of the host that keep their propagation.
+    sources: Vec<Source>,
 }
 
 impl<'p> Child<'p> {
@@ -37,7 +40,7 @@ impl<'p> Child<'p> {
         reports: OwnedFd,
         parent: OwnedFd,
     ) -> Self {
-        Self { plan, joiner, stdio, fifo, reports: Rc::new(reports), parent, root: None }
+        Self { plan, joiner, stdio, fifo, reports: Rc::new(reports), parent, root: None, sources: Vec::new() }
     }
 
     pub(super) fn join_with(&mut self, joiner: cgroups::Joiner) {
@@ -102,12 +105,16 @@ impl<'p> Child<'p> {
             Step::CgroupNamespace => sys::unshare(CloneFlags::CLONE_NEWCGROUP)
                 .map_err(|e| Failure::of("cannot make a cgroup namespace", &e)),
             Step::Root => self.become_root(),
+            Step::Sources(paths) => {
+                self.sources = mounts::open_sources(paths)?;
+                Ok(())
+            }
             Step::PrivateMounts => namespaces::propagation::make_private()
                 .map_err(|e| Failure::of("cannot make the mounts private", &e)),
             Step::Loopback => namespaces::loopback_up()
                 .map_err(|e| Failure::of("cannot bring up the loopback interface", &e)),
             Step::Rootfs(rootfs) => self.mount_rootfs(rootfs),
-            Step::Mount(mount) => mounts::mount(self.root()?, mount),
+            Step::Mount(mount) => mounts::mount(self.root()?, mount, &self.sources),
             Step::ReadonlyTree(at) => mounts::readonly_tree(self.root()?, at),
             Step::Devices(nodes) => populate_dev(self.root()?, *nodes),
             Step::Pivot => {

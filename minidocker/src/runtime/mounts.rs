@@ -3,18 +3,37 @@
 //! runc: `libcontainer/rootfs_linux.go` (`mountToRootfs`, `checkProcMount`).
 
 use std::borrow::Cow;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, PROC_SUPER_MAGIC};
 
-use chroot::{Mount, Root};
-use sys::MsFlags;
+use chroot::{Mount, MountError, Root};
+use sys::{Errno, MsFlags};
 
 use super::Failure;
 
+/// What is mounted at a path of the host, as it was before our mounts became private.
+pub(super) struct Source {
+    path: PathBuf,
+    tree: OwnedFd,
+}
+
+/// Whether a mount is to stay in step with the host's, `-v /a:/b:rslave` or `rshared`.
+pub(super) fn keeps_propagation(mount: &Mount) -> bool {
+    mount.flags.contains(MsFlags::MS_BIND)
+        && mount.propagation.intersects(MsFlags::MS_SHARED | MsFlags::MS_SLAVE)
+}
+
+/// Copies of the mounts at these paths, which are still peers or slaves of the host's.
+pub(super) fn open_sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    let open = |path: &PathBuf| Ok(Source { path: path.clone(), tree: sys::open_tree(path)? });
+    let opened: Result<_, sys::SysError> = paths.iter().map(open).collect();
+    opened.map_err(|e| Failure::of("cannot open the source of a mount", &e))
+}
+
 /// Mounts one thing below the rootfs.
-pub(super) fn mount(root: &Root, mount: &Mount) -> Result<(), Failure> {
+pub(super) fn mount(root: &Root, mount: &Mount, sources: &[Source]) -> Result<(), Failure> {
     let destination = &mount.destination;
     let words = |why: &dyn std::fmt::Display| {
         format!("error mounting {:?} to rootfs at {destination:?}: {why}", source_of(mount))
@@ -29,11 +48,40 @@ pub(super) fn mount(root: &Root, mount: &Mount) -> Result<(), Failure> {
         // By a link of the image: it would put a file of its own in the place of one that we trust.
         return Err(Failure::ours(words(&format!("{destination:?} leads into /proc"))));
     }
+    if keeps_propagation(mount)
+        && let Some(source) = sources.iter().find(|source| Some(&source.path) == mount.source.as_ref())
+    {
+        return attach(root, source, mount).map_err(|e| Failure::of(words(&e), &e));
+    }
     let mount = match &there {
         Some(there) if is_tmpfs => with_mode_of(there, mount),
         _ => Cow::Borrowed(mount),
     };
-    chroot::mount_in(root, &mount).map_err(|e| Failure::of(words(&e), &e))
+    chroot::mount_in(root, &mount).map_err(|e| {
+        let mut failure = Failure::of(words(&e), &e);
+        match &e {
+            MountError::Call { source, .. } if source.errno() == Errno::ENOTDIR => {
+                failure.because = Some("one of the two is a directory and the other is a file".to_owned());
+                failure.remedy =
+                    Some("Check if the specified host path exists and is the expected type".to_owned());
+            }
+            MountError::Call { source, .. } if is_tmpfs && source.errno() == Errno::EINVAL => {
+                failure.because = Some("tmpfs doesn't take the value of one of these options".to_owned());
+            }
+            _ => {}
+        }
+        failure
+    })
+}
+
+fn attach(root: &Root, source: &Source, mount: &Mount) -> Result<(), sys::SysError> {
+    let to = &mount.destination;
+    let is_dir = source.path.is_dir();
+    let place = if is_dir { root.make_dir_all(to, 0o755) } else { root.make_file(to) }?;
+    sys::move_mount(source.tree.as_fd(), place.as_fd())?;
+    let top = root.open_in(to, OFlags::PATH)?;
+    let top = format!("/proc/self/fd/{}", top.as_raw_fd());
+    sys::mount(None, top.as_ref(), None, mount.propagation, None)
 }
 
 fn source_of(mount: &Mount) -> String {

@@ -8,6 +8,7 @@ use chroot::Mount;
 use namespaces::idmap::{How, IdMap, Range};
 use sys::{CloneFlags, MsFlags};
 
+use super::mounts::keeps_propagation;
 use super::step::{Credentials, Rootfs, Step};
 use crate::spec::{OVERLAY_ANNOTATION, OverlayAnnotation};
 
@@ -121,13 +122,19 @@ fn steps(spec: &Spec, process: &Process, rootfs: &Path, wanted: CloneFlags) -> R
     if wanted.contains(CloneFlags::CLONE_NEWCGROUP) {
         steps.push(Step::CgroupNamespace);
     }
-    steps.extend([Step::Root, Step::PrivateMounts]);
+    steps.push(Step::Root);
+    let mounts = spec.mounts().iter().flatten().map(mount_of).collect::<Result<Vec<_>, _>>()?;
+    let kept = mounts.iter().filter(|mount| keeps_propagation(mount));
+    let kept: Vec<PathBuf> = kept.filter_map(|mount| mount.source.clone()).collect();
+    if !kept.is_empty() {
+        steps.push(Step::Sources(kept));
+    }
+    steps.push(Step::PrivateMounts);
     if wanted.contains(CloneFlags::CLONE_NEWNET) {
         steps.push(Step::Loopback);
     }
     steps.push(Step::Rootfs(rootfs_of(spec, rootfs)?));
-    for asked in spec.mounts().iter().flatten() {
-        let mount = mount_of(asked)?;
+    for (mount, asked) in mounts.into_iter().zip(spec.mounts().iter().flatten()) {
         let to = mount.destination.clone();
         // What somebody binds there has its own devices: runc makes none either.
         let dev = to == Path::new("/dev") && !mount.flags.contains(MsFlags::MS_BIND);

@@ -45,6 +45,8 @@ kinds! {
     CgroupNamespace = "cgroup-namespace" in "02-namespaces",
     /// Becomes root of its user namespace, and leads a session.
     Root = "root" in "02-namespaces",
+    /// Takes hold of the sources whose mounts stay in step with the host's.
+    Sources = "sources" in "02-namespaces",
     /// No mount of ours reaches the host, none of the host's reaches us.
     PrivateMounts = "private-mounts" in "02-namespaces",
     /// Brings the loopback interface up.
@@ -90,6 +92,8 @@ pub enum Step {
     CgroupNamespace,
     /// See [`StepKind::Root`].
     Root,
+    /// See [`StepKind::Sources`].
+    Sources(Vec<PathBuf>),
     /// See [`StepKind::PrivateMounts`].
     PrivateMounts,
     /// See [`StepKind::Loopback`].
@@ -154,6 +158,7 @@ impl Step {
             Self::JoinCgroup => StepKind::JoinCgroup,
             Self::CgroupNamespace => StepKind::CgroupNamespace,
             Self::Root => StepKind::Root,
+            Self::Sources(_) => StepKind::Sources,
             Self::PrivateMounts => StepKind::PrivateMounts,
             Self::Loopback => StepKind::Loopback,
             Self::Rootfs(_) => StepKind::Rootfs,

@@ -64,6 +64,12 @@ impl Bind {
         })
     }
 
+    /// Whether what the host mounts there later stays away, and the reverse.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.propagation.ends_with("private")
+    }
+
     /// Reads all of them.
     ///
     /// # Errors

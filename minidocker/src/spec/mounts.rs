@@ -75,8 +75,10 @@ fn of_bind(bind: &Bind, facts: &Facts) -> Result<Mount, SpecError> {
     in_proc(&bind.destination, Some(&bind.source))?;
     let mut options = vec!["rbind"];
     if bind.read_only {
-        // With what is mounted below it, as Docker 25 and newer.
-        options.push(if facts.recursive_readonly { "rro" } else { "ro" });
+        // With what is mounted below it, as Docker 25 and newer. What stays in step with the host's
+        // mounts is no mount(2) of ours, so for it there is no other way.
+        let recursive = facts.recursive_readonly || !bind.is_private();
+        options.push(if recursive { "rro" } else { "ro" });
     }
     options.push(&bind.propagation);
     Ok(mount(&bind.destination.to_string_lossy(), "bind", &bind.source.to_string_lossy(), &options))
