@@ -98,8 +98,8 @@ impl Overlay {
         let points: Vec<PathBuf> = String::from_utf8_lossy(&table).lines().filter_map(mount_point).collect();
         self.lower.iter().find_map(|lower| {
             let real = lower.canonicalize().ok()?;
-            let below = points.iter().find(|point| point.starts_with(&real) && **point != real)?;
-            Some((lower.clone(), below.clone()))
+            let below = points.iter().filter(|point| point.starts_with(&real) && **point != real);
+            Some((lower.clone(), below.min_by_key(|point| point.as_os_str().len())?.clone()))
         })
     }
 

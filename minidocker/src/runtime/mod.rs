@@ -10,6 +10,7 @@ mod create;
 mod exec;
 mod fault;
 mod plan;
+mod reason;
 mod report;
 mod resource;
 mod step;
