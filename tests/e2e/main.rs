@@ -21,6 +21,7 @@ mod later;
 mod names;
 mod records;
 mod rootfs;
+mod starting;
 mod stdio;
 mod supervisor;
 mod terminal;
