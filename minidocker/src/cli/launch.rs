@@ -7,7 +7,7 @@ use chroot::Root;
 use sys::{Errno, SysError};
 
 use crate::container::{self, ContainerError, Contents, File, InitLayer, NewContainer};
-use crate::image::Image;
+use crate::image::{self, Image};
 use crate::runtime::Failure;
 use crate::spec::{self, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
 use crate::store::{Privilege, Store, id_maps};
@@ -19,11 +19,14 @@ pub(super) struct Base {
     pub(super) image_id: String,
     /// Topmost first, absolute.
     pub(super) lowers: Vec<PathBuf>,
+    /// The file of the image's configuration.
+    config: Option<PathBuf>,
 }
 
 impl Base {
-    pub(super) fn of_image(image: Image) -> Self {
+    pub(super) fn of_image(store: &Store, image: Image) -> Self {
         Self {
+            config: Some(image::config_path(store, &image.id)),
             defaults: ImageDefaults::from(&image.config.config),
             image_id: image.id.to_string(),
             lowers: image.lowers,
@@ -36,7 +39,12 @@ impl Base {
         std::fs::read_dir(dir).map_err(|e| unusable(dir, &SysError::of("openat", shown, e)))?;
         let absolute = std::path::absolute(dir);
         let absolute = absolute.map_err(|e| unusable(dir, &SysError::of("getcwd", String::new(), e)))?;
-        Ok(Self { defaults: ImageDefaults::default(), image_id: String::new(), lowers: vec![absolute] })
+        Ok(Self {
+            defaults: ImageDefaults::default(),
+            image_id: String::new(),
+            lowers: vec![absolute],
+            config: None,
+        })
     }
 }
 
@@ -82,7 +90,11 @@ pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Re
         facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
     }
     let spec = spec::build(&base.defaults, &request, &facts)?;
-    let contents = Contents { init_layer, files: files(&request, &facts, &serde_json::to_string(&spec)?)? };
+    let contents = Contents {
+        init_layer,
+        files: files(&request, &facts, &serde_json::to_string(&spec)?)?,
+        base: base.lowers.iter().chain(&base.config).cloned().collect(),
+    };
     match container::create(store, request.clone(), &contents) {
         Err(ContainerError::NameTaken { holder, .. }) => {
             // Gone by now: then the name is free.

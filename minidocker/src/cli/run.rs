@@ -92,7 +92,7 @@ fn run(args: &Run) -> anyhow::Result<u8> {
         (None, image) => {
             let image = image::resolve(&store, image.unwrap_or_default())?;
             image.notices.iter().for_each(|notice| super::tell(&format!("minidocker: {notice}\n")));
-            Base::of_image(image)
+            Base::of_image(&store, image)
         }
     };
     let mut request = request(

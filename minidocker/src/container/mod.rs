@@ -18,6 +18,8 @@ pub use init_layer::InitLayer;
 pub use recover::{finish, give_up, lock_dead, recover, recover_all, remove};
 pub use state::{Ledger, State, Status, now};
 
+use std::path::PathBuf;
+
 use crate::store::{Below, StoreError};
 
 /// What can go wrong with a container's record.
@@ -42,6 +44,9 @@ pub enum ContainerError {
         /// The id of the container that has it.
         holder: String,
     },
+    /// What was looked up a moment ago is gone.
+    #[error("the image was removed while its container was made: {} is gone", .0.display())]
+    BaseGone(PathBuf),
     /// `rm` without `-f`.
     #[error(
         "cannot remove container \"/{0}\": container is running: stop the container before removing or force remove"
