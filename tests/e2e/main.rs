@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bad_programs;
+mod bad_rootfs;
 mod docker;
 mod exit_codes;
 mod first_run;
@@ -21,6 +22,7 @@ mod later;
 mod names;
 mod records;
 mod rootfs;
+mod starting;
 mod stdio;
 mod supervisor;
 mod terminal;
@@ -47,6 +49,15 @@ fn script(md: &Minidocker, script: &str) -> Output {
 fn in_rootfs(md: &Minidocker, dir: &std::path::Path, words: &[&str]) -> Output {
     let before = ["run", "--rm", "--rootfs"].map(std::ffi::OsStr::new);
     md.run(before.into_iter().chain([dir.as_os_str()]).chain(words.iter().map(std::ffi::OsStr::new)))
+}
+
+/// The message shows the call, why it failed, and what to do.
+#[track_caller]
+fn advised(out: &Output, call: &str, because: &str) {
+    let err = out.err();
+    let line = |begin: &str, text: &str| err.lines().any(|l| l.starts_with(begin) && l.contains(text));
+    let told = err.contains(call) && line("  because: ", because.trim_start_matches("because: "));
+    assert!(told && line("  do: ", ""), "expected {call:?} and {because:?} in:\n{err}");
 }
 
 /// What `inspect` tells about one container.

@@ -8,6 +8,7 @@ use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -48,7 +49,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !status.success() {
         return Err(format!("{cargo:?}: {status}").into());
     }
-    fs::copy(out.join("target").join(&target).join("payload/applets"), out.join("program"))?;
+    let program = fs::read(out.join("target").join(&target).join("payload/applets"))?;
+    let mut hasher = DefaultHasher::new();
+    program.hash(&mut hasher);
+    println!("cargo:rustc-env=PROGRAM_ID={:016x}", hasher.finish());
+    fs::write(out.join("program"), program)?;
     Ok(())
 }
 

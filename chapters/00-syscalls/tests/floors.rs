@@ -29,8 +29,7 @@ fn each(rules: &[&str], program: &str, args: &[&str], check: impl Fn(Option<i32>
 }
 
 fn newer() -> String {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples/newer").display().to_string()
+    kit::example("ch00-syscalls", "newer").display().to_string()
 }
 
 #[test]

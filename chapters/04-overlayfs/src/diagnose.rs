@@ -10,8 +10,19 @@ use crate::mount::LONGEST_DATA;
 use crate::{Overlay, OverlayError, Part};
 
 /// File systems that can't hold an upperdir, by the magic number of statfs(2) (linux/magic.h).
-const UNFIT: [(u32, &str); 5] =
-    [(0x794c_7630, "overlay"), (0x6969, "NFS"), (0x4d44, "FAT"), (0xf15f, "eCryptfs"), (0x5346_544e, "NTFS")];
+const UNFIT: [(u32, &str); 6] = [
+    (OVERLAY, "overlay"),
+    (0x6969, "NFS"),
+    (0x4d44, "FAT"),
+    (0xf15f, "eCryptfs"),
+    (0x5346_544e, "NTFS"),
+    (0x6573_5546, "FUSE"),
+];
+
+/// File systems that can't be a layer at all.
+const UNFIT_BELOW: [(u32, &str); 2] = [(0x4d44, "FAT"), (0x2011_bab0, "exFAT")];
+
+const OVERLAY: u32 = 0x794c_7630;
 
 impl Overlay {
     /// Turns what the kernel answered into the reason, or leaves it as it is.
@@ -21,16 +32,21 @@ impl Overlay {
         if let Some(found) = found {
             return found;
         }
-        if call.errno() == Errno::EINVAL
-            && let Some(fstype) = unfit(&self.upper)
-        {
-            return OverlayError::UpperFileSystem { upper: self.upper.clone(), fstype, source: call };
-        }
-        if call.errno() == Errno::EINVAL
-            && self.userxattr
-            && let Some((path, mount)) = self.mount_below()
-        {
-            return OverlayError::MountBelow { path, mount, source: call };
+        if call.errno() == Errno::EINVAL {
+            if let Some(fstype) = one_of(&UNFIT, &self.upper) {
+                return OverlayError::UpperFileSystem { upper: self.upper.clone(), fstype, source: call };
+            }
+            if let Some((path, fstype)) = self.lower_on(&UNFIT_BELOW) {
+                return OverlayError::LowerFileSystem { path, fstype, source: call };
+            }
+            if self.userxattr
+                && let Some((path, mount)) = self.mount_below()
+            {
+                return OverlayError::MountBelow { path, mount, source: call };
+            }
+            if let Some((path, _)) = self.lower_on(&[(OVERLAY, "overlay")]) {
+                return OverlayError::TooDeep { path, source: call };
+            }
         }
         if bytes > LONGEST_DATA && matches!(call.errno(), Errno::EINVAL | Errno::ENOSYS) {
             return OverlayError::TooLong { lowers: self.lower.len(), bytes, source: call };
@@ -71,14 +87,19 @@ impl Overlay {
         })
     }
 
+    /// The first lower on one of these, and its name.
+    fn lower_on(&self, list: &[(u32, &'static str)]) -> Option<(PathBuf, &'static str)> {
+        self.lower.iter().find_map(|lower| Some((lower.clone(), one_of(list, lower)?)))
+    }
+
     /// A lower, and a mount strictly below it.
     fn mount_below(&self) -> Option<(PathBuf, PathBuf)> {
         let table = std::fs::read("/proc/self/mountinfo").ok()?;
         let points: Vec<PathBuf> = String::from_utf8_lossy(&table).lines().filter_map(mount_point).collect();
         self.lower.iter().find_map(|lower| {
             let real = lower.canonicalize().ok()?;
-            let below = points.iter().find(|point| point.starts_with(&real) && **point != real)?;
-            Some((lower.clone(), below.clone()))
+            let below = points.iter().filter(|point| point.starts_with(&real) && **point != real);
+            Some((lower.clone(), below.min_by_key(|point| point.as_os_str().len())?.clone()))
         })
     }
 
@@ -101,8 +122,9 @@ fn mount_of(path: &Path) -> Option<(u32, u32, u64)> {
     Some((found.stx_dev_major, found.stx_dev_minor, found.stx_mnt_id))
 }
 
-fn unfit(path: &Path) -> Option<&'static str> {
+/// The file system of `path`, if it is in the list.
+fn one_of(list: &[(u32, &'static str)], path: &Path) -> Option<&'static str> {
     // The field's type differs between architectures; the numbers have 32 bits.
     let magic = statfs(path).ok()?.f_type as u32;
-    UNFIT.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name)
+    list.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name)
 }

@@ -93,6 +93,25 @@ pub enum OverlayError {
         /// What the kernel answered.
         source: SysError,
     },
+    /// The file system of a lowerdir gives one file several names (upper and lower case), or makes
+    /// mounts by itself (overlayfs.rst, "Upper and Lower"; fs/overlayfs/util.c, ovl_dentry_weird).
+    #[error("lowerdir {} is on {fstype}, which can't be a layer", path.display())]
+    LowerFileSystem {
+        /// The lowerdir.
+        path: PathBuf,
+        /// Its name.
+        fstype: &'static str,
+        /// What the kernel answered.
+        source: SysError,
+    },
+    /// One overlay may lie on another, and no third one on that (fs.h, FILESYSTEM_MAX_STACK_DEPTH).
+    #[error("lowerdir {} is on an overlay that has an overlay below it: no third one may lie on these", path.display())]
+    TooDeep {
+        /// The lowerdir.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: SysError,
+    },
     /// More layers than mount(2) takes, and the descriptor mount API can't take them either.
     #[error(
         "{lowers} lowerdirs need {bytes} bytes of options; mount(2) takes 4095, and more need Linux 6.8 and paths below 256 bytes"

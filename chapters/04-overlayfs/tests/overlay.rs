@@ -235,6 +235,32 @@ fn upper_on_another_file_system_than_work_is_told_and_so_is_an_overlay_as_upper(
 }
 
 #[test]
+fn a_third_overlay_on_two_others_is_told() {
+    for who in users() {
+        let room = Room::new(*who);
+        for dir in ["u2", "w2", "m2", "u3", "w3", "m3"] {
+            fs::create_dir(room.at(dir)).unwrap();
+        }
+        room.own();
+        let path = |p: &str| room.at(p).to_str().unwrap().to_owned();
+        let program = path("program");
+        let flag = if *who == As::Rootless { "--userxattr" } else { "" };
+        let over = |n: &str, lower: &str, then: &str| {
+            let (m, u, w) = (path(&format!("m{n}")), path(&format!("u{n}")), path(&format!("w{n}")));
+            format!("'{program}' {flag} '{m}' '{u}' '{w}' '{lower}' -- {then}")
+        };
+        let third = over("3", &path("m2"), "true");
+        let second = over("2", &path("m"), &format!("sh -c \"cat both; {third}\""));
+        let (code, out) = room.sh(&[], &second);
+        let reason = format!(
+            "blowerdir {} is on an overlay that has an overlay below it: no third one may lie on these",
+            path("m2")
+        );
+        assert_eq!((code, out), (125, reason), "{who:?}");
+    }
+}
+
+#[test]
 fn the_try_says_yes_and_leaves_nothing() {
     for who in users() {
         let room = Room::new(*who);

@@ -8,10 +8,12 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use chroot::Root;
+use sys::{Errno, SysError};
 
 use super::make::{self, Given, Make};
 use crate::container::{self, ContainerError, Contents, File, InitLayer, NewContainer};
 use crate::image::{self, Image};
+use crate::runtime::Failure;
 use crate::spec::{self, Bind, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
 use crate::store::{Privilege, Store, id_maps};
 
@@ -22,11 +24,14 @@ pub(super) struct Base {
     pub(super) image_id: String,
     /// Topmost first, absolute.
     pub(super) lowers: Vec<PathBuf>,
+    /// The file of the image's configuration.
+    config: Option<PathBuf>,
 }
 
 impl Base {
-    pub(super) fn of_image(image: Image) -> Self {
+    pub(super) fn of_image(store: &Store, image: Image) -> Self {
         Self {
+            config: Some(image::config_path(store, &image.id)),
             defaults: ImageDefaults::from(&image.config.config),
             image_id: image.id.to_string(),
             lowers: image.lowers,
@@ -35,10 +40,16 @@ impl Base {
 
     /// `--rootfs`: checked here, because overlay would say no more than ENOENT or EACCES.
     pub(super) fn of_rootfs(dir: &Path) -> anyhow::Result<Self> {
-        let absolute = std::path::absolute(dir)?;
-        let failed = || format!("--rootfs {}", dir.display());
-        std::fs::read_dir(&absolute).with_context(failed)?;
-        Ok(Self { defaults: ImageDefaults::default(), image_id: String::new(), lowers: vec![absolute] })
+        let shown = format!("AT_FDCWD, {dir:?}, O_RDONLY|O_DIRECTORY|O_CLOEXEC");
+        std::fs::read_dir(dir).map_err(|e| unusable(dir, &SysError::of("openat", shown, e)))?;
+        let absolute = std::path::absolute(dir);
+        let absolute = absolute.map_err(|e| unusable(dir, &SysError::of("getcwd", String::new(), e)))?;
+        Ok(Self {
+            defaults: ImageDefaults::default(),
+            image_id: String::new(),
+            lowers: vec![absolute],
+            config: None,
+        })
     }
 }
 
@@ -50,7 +61,7 @@ pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Req
         (None, name) => {
             let image = image::resolve(&store, name.unwrap_or_default())?;
             image.notices.iter().for_each(|notice| super::tell(&format!("minidocker: {notice}\n")));
-            Base::of_image(image)
+            Base::of_image(&store, image)
         }
     };
     let mut request = make::request(
@@ -119,11 +130,44 @@ fn check_propagation(source: &Path, wanted: &str, rootless: bool) -> anyhow::Res
     anyhow::bail!("path {shown} is mounted on {} but it is not a {kind} mount", place(mount).display())
 }
 
+/// `--rootfs` names nothing that a container can be made of.
+fn unusable(dir: &Path, call: &SysError) -> Failure {
+    let failure = Failure::of(format!("cannot use --rootfs {}", dir.display()), call);
+    let because = match call.errno() {
+        Errno::ENOENT => "nothing is there, or a link leads into nothing",
+        Errno::ENOTDIR => "a file is there, or above it",
+        Errno::EACCES => "this user may not list it, or not search a directory above it",
+        Errno::ELOOP => "a symbolic link leads back to itself",
+        _ => return failure,
+    };
+    failure.advise(because, "name a directory that holds a root file system, with the programs to run")
+}
+
+/// Overlay can't stack the init layer, which lies in the store, on a directory that the store lies in.
+fn clear_of_the_store(store: &Store, request: &Request, init_layer: &InitLayer) -> Result<(), Failure> {
+    let Some(dir) = request.rootfs.as_ref().filter(|_| !init_layer.is_empty()) else { return Ok(()) };
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if !real(&store.containers()).starts_with(real(dir)) {
+        return Ok(());
+    }
+    let message =
+        format!("cannot use --rootfs {}: the store {} lies in it", dir.display(), store.root().display());
+    Err(Failure::ours(message).advise(
+        format!(
+            "what it lacks for mounts ({}) would be made in the store, and overlay stacks no directory on one that it lies in",
+            init_layer.missing().join(", ")
+        ),
+        "make these in the directory, or set MINIDOCKER_ROOT to a place outside of it",
+    ))
+}
+
 /// Makes the container of `request`. A name held by a container that a dead supervisor left is
 /// cleared first.
 pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
-    let init_layer = InitLayer::of(&base.lowers)?;
-    let mut facts = facts(store, base, &request)?;
+    let layers = base.lowers.iter().map(|lower| Root::open(lower)).collect::<Result<Vec<_>, _>>()?;
+    let init_layer = InitLayer::of(&layers)?;
+    clear_of_the_store(store, &request, &init_layer)?;
+    let mut facts = facts(store, base, &layers, &request)?;
     if !init_layer.is_empty() {
         facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
     }
@@ -133,7 +177,11 @@ pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Re
             "minidocker: what is mounted below a read-only volume stays writable: mount_setattr(2) is of Linux 5.12\n",
         );
     }
-    let contents = Contents { init_layer, files: files(&request, &facts, &serde_json::to_string(&spec)?)? };
+    let contents = Contents {
+        init_layer,
+        files: files(&request, &facts, &serde_json::to_string(&spec)?)?,
+        base: base.lowers.iter().chain(&base.config).cloned().collect(),
+    };
     match container::create(store, request.clone(), &contents) {
         Err(ContainerError::NameTaken { holder, .. }) => {
             // Gone by now: then the name is free.
@@ -146,7 +194,7 @@ pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Re
     }
 }
 
-fn facts(store: &Store, base: &Base, request: &Request) -> anyhow::Result<Facts> {
+fn facts(store: &Store, base: &Base, layers: &[Root], request: &Request) -> anyhow::Result<Facts> {
     let rootless = store.privilege() == Privilege::Rootless;
     let world = cgroups::World::detect()?;
     let (uid_map, gid_map) = if rootless {
@@ -172,8 +220,8 @@ fn facts(store: &Store, base: &Base, request: &Request) -> anyhow::Result<Facts>
             CgroupView::Nothing
         },
         can_list_devices: !rootless && world.v1("devices").is_some(),
-        passwd: from_lowers(&base.lowers, "/etc/passwd")?,
-        group: from_lowers(&base.lowers, "/etc/group")?,
+        passwd: from_layers(layers, "/etc/passwd")?,
+        group: from_layers(layers, "/etc/group")?,
         host_hostname,
         recursive_readonly: !request.host_config.binds.is_empty() && has_mount_setattr(),
         masked: thermal_throttle(),
@@ -185,13 +233,13 @@ fn ranges(map: &namespaces::idmap::IdMap) -> Vec<IdRange> {
 }
 
 /// The text of a file of the image: that of the topmost layer that has it.
-fn from_lowers(lowers: &[PathBuf], path: &str) -> anyhow::Result<Option<String>> {
-    for lower in lowers {
-        match Root::open(lower)?.read(Path::new(path)) {
+fn from_layers(layers: &[Root], path: &str) -> Result<Option<String>, SysError> {
+    for layer in layers {
+        match layer.read(Path::new(path)) {
             Ok(None) => {}
             // No regular file, a whiteout perhaps: this layer hides those below.
-            Err(e) if e.errno() == sys::Errno::EINVAL => return Ok(None),
-            found => return Ok(found?),
+            Err(e) if e.errno() == Errno::EINVAL => return Ok(None),
+            found => return found,
         }
     }
     Ok(None)
@@ -217,7 +265,7 @@ fn files(request: &Request, facts: &Facts, config: &str) -> anyhow::Result<Vec<F
     let host = |path: &str| match std::fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e).with_context(|| format!("read {path}")),
+        Err(e) => Err(SysError::of("read", format!("{path:?}"), e)),
     };
     let hosts = if network == NetworkMode::Host { host("/etc/hosts")? } else { None };
     let hostname = spec::hostname(request, facts);

@@ -48,7 +48,13 @@ fn run(args: &Run, path: &str) -> anyhow::Result<u8> {
     supervisor::hold_signals()?;
     let attach = Attach { stdin: interactive, stdout: true, stderr: !tty, events: false };
     let session = supervisor::spawn(&store, new, attach)?;
+    let pid = session.supervisor;
     let ended = supervisor::carry(session, Foreground { tty }, Box::new(drop));
+    if args.make.rm {
+        // Then nothing is left when we end, no process either. Without --rm it may still be writing what
+        // must outlive the machine.
+        supervisor::reap(pid, &ended);
+    }
     // What dead supervisors left. It is no failure of this container.
     container::recover_all(&store).into_iter().for_each(Told::note);
     match ended {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::find::id_of_name;
 use super::{Container, ContainerError, InitLayer, State, check_name, new_name};
@@ -40,21 +40,27 @@ pub struct Contents {
     pub files: Vec<File>,
     /// Mount points that the image lacks.
     pub init_layer: InitLayer,
+    /// The lower directories, and what else of the image must still be there.
+    pub base: Vec<PathBuf>,
 }
 
 /// Makes the record of a container from `request`, whose `id` is new. Without a name it gets one.
 ///
-/// The lock is held before the record appears, and the record is written under the shared images
-/// lock, so that an image isn't removed between the look at it and this.
+/// The lock is held before the record appears. The record is written under the shared images lock:
+/// whoever removes an image takes it alone, and sees either our record, or that nobody has one. If
+/// it was faster than we, what we looked up before is gone.
 ///
 /// # Errors
-/// `NameTaken`, or those of the store. Nothing is left after an error.
+/// `NameTaken`, `BaseGone`, or those of the store. Nothing is left after an error.
 pub fn create(
     store: &Store,
     mut request: Request,
     contents: &Contents,
 ) -> Result<NewContainer, ContainerError> {
     let _images = Lock::shared(&store.lock_of("images"))?;
+    if let Some(gone) = contents.base.iter().find(|path| !path.exists()) {
+        return Err(ContainerError::BaseGone(gone.clone()));
+    }
     // A sweep that sees a half-made directory must not take it for a leftover.
     let _containers = Lock::exclusive(&store.lock_of("containers"))?;
     let container = Container::at(store, &request.id);
@@ -133,5 +139,39 @@ pub(crate) fn release_name(store: &Store, name: &str, id: &str) {
     let link = store.names().join(name);
     if !name.is_empty() && fs::read_link(&link).is_ok_and(|to| to.as_os_str() == id) {
         let _ = fs::remove_file(link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Config, HostConfig};
+    use crate::store::Privilege;
+
+    #[test]
+    fn an_image_that_was_removed_meanwhile_makes_no_container() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let lower = dir.path().join("lower");
+        fs::create_dir(&lower).unwrap();
+        let make = || {
+            let request = Request {
+                version: crate::spec::VERSION,
+                id: crate::container::new_id().unwrap(),
+                name: String::new(),
+                created: jiff::Timestamp::now(),
+                image: "x".into(),
+                image_id: String::new(),
+                rootfs: None,
+                config: Config::default(),
+                host_config: HostConfig::default(),
+            };
+            create(&store, request, &Contents { base: vec![lower.clone()], ..Contents::default() })
+        };
+        assert!(make().is_ok());
+        fs::remove_dir(&lower).unwrap();
+        assert!(matches!(make(), Err(ContainerError::BaseGone(path)) if path == lower));
+        assert_eq!(fs::read_dir(store.containers()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(store.names()).unwrap().count(), 1);
     }
 }

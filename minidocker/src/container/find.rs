@@ -80,7 +80,7 @@ impl Container {
 
     fn of_record(&self) -> impl FnOnce(StoreError) -> ContainerError {
         // The record that can't be read would tell the name.
-        |cause| ContainerError::Record { container: self.name(), cause }
+        |cause| ContainerError::Record { container: self.name(), cause: Box::new(cause) }
     }
 
     /// Its name by the link that points to it, else its short id.

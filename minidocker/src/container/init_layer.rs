@@ -6,9 +6,9 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags};
 
 use chroot::Root;
 use sys::{Errno, SysError};
@@ -25,19 +25,30 @@ pub struct InitLayer {
 }
 
 impl InitLayer {
-    /// Looks at the layers of an image, topmost first.
+    /// Looks at the layers of an image, topmost first. As in Docker, a link or a device in the place
+    /// of a mount point is hidden by one: a mount would land where it leads to, on /dev/null perhaps.
     ///
     /// # Errors
     /// A layer can't be read.
-    pub fn of(lowers: &[PathBuf]) -> Result<Self, SysError> {
-        let roots = lowers.iter().map(|lower| Root::open(lower)).collect::<Result<Vec<_>, _>>()?;
+    pub fn of(layers: &[Root]) -> Result<Self, SysError> {
         let mut missing = Vec::new();
         for path in DIRECTORIES.into_iter().chain(FILES) {
-            if !is_there(&roots, path)? && parent_is_plain(&roots, path)? {
+            let fit = match kind(layers, path)? {
+                Some(FileType::Directory) => true,
+                Some(FileType::RegularFile) => FILES.contains(&path),
+                _ => false,
+            };
+            if !fit && parent_is_plain(layers, path)? {
                 missing.push(path);
             }
         }
         Ok(Self { missing })
+    }
+
+    /// The paths of what has to be made, from the root on, without the first slash.
+    #[must_use]
+    pub fn missing(&self) -> &[&'static str] {
+        &self.missing
     }
 
     /// Whether no layer is needed.
@@ -65,21 +76,21 @@ impl InitLayer {
     }
 }
 
-/// A link counts: where it leads to is for the mount to find out.
-fn is_there(roots: &[Root], path: &str) -> Result<bool, SysError> {
-    Ok(topmost(roots, path, OFlags::empty())?.is_some())
-}
-
 /// A directory of ours over a link would hide what the link leads to.
-fn parent_is_plain(roots: &[Root], path: &str) -> Result<bool, SysError> {
+fn parent_is_plain(layers: &[Root], path: &str) -> Result<bool, SysError> {
     let Some((parent, _)) = path.rsplit_once('/') else { return Ok(true) };
-    Ok(!is_there(roots, parent)? || topmost(roots, parent, OFlags::DIRECTORY)?.is_some())
+    Ok(matches!(kind(layers, parent)?, None | Some(FileType::Directory)))
 }
 
-fn topmost(roots: &[Root], path: &str, how: OFlags) -> Result<Option<()>, SysError> {
-    for root in roots {
-        match root.open_in(Path::new(path), how | OFlags::PATH | OFlags::NOFOLLOW) {
-            Ok(_) => return Ok(Some(())),
+/// What the topmost layer that has `path` has there.
+fn kind(layers: &[Root], path: &str) -> Result<Option<FileType>, SysError> {
+    for layer in layers {
+        match layer.open_in(Path::new(path), OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(found) => {
+                let stat = rustix::fs::fstat(&found);
+                let stat = stat.map_err(|e| SysError::of("fstat", format!("{path:?}"), e))?;
+                return Ok(Some(FileType::from_raw_mode(stat.st_mode)));
+            }
             Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENOTDIR) => {}
             Err(e) => return Err(e),
         }
@@ -89,6 +100,8 @@ fn topmost(roots: &[Root], path: &str, how: OFlags) -> Result<Option<()>, SysErr
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -98,13 +111,27 @@ mod tests {
         fs::create_dir_all(top.join("dev")).unwrap();
         fs::create_dir_all(bottom.join("etc")).unwrap();
         fs::write(bottom.join("etc/hosts"), "x").unwrap();
-        std::os::unix::fs::symlink("../run/nowhere", bottom.join("etc/resolv.conf")).unwrap();
-        let layer = InitLayer::of(&[top, bottom.clone()]).unwrap();
-        assert_eq!(layer.missing, ["proc", "sys", "etc/hostname"]);
+        let layers = |dirs: &[&Path]| dirs.iter().map(|dir| Root::open(dir).unwrap()).collect::<Vec<_>>();
+        let layer = InitLayer::of(&layers(&[&top, &bottom])).unwrap();
+        assert_eq!(layer.missing, ["proc", "sys", "etc/hostname", "etc/resolv.conf"]);
         layer.make(&dir.path().join("init")).unwrap();
         assert!(dir.path().join("init/proc").is_dir() && dir.path().join("init/etc/hostname").is_file());
         fs::rename(bottom.join("etc"), bottom.join("real")).unwrap();
-        std::os::unix::fs::symlink("real", bottom.join("etc")).unwrap();
-        assert_eq!(InitLayer::of(&[bottom]).unwrap().missing, ["dev", "proc", "sys"], "a link stays seen");
+        symlink("real", bottom.join("etc")).unwrap();
+        let missing = InitLayer::of(&layers(&[&bottom])).unwrap().missing;
+        assert_eq!(missing, ["dev", "proc", "sys"], "a link stays seen");
+    }
+
+    #[test]
+    fn what_would_lead_a_mount_elsewhere_is_hidden() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("etc/hosts")).unwrap();
+        for (path, text) in [("dev", "etc"), ("etc/hostname", "hosts"), ("etc/resolv.conf", "/dev/null")] {
+            symlink(text, dir.path().join(path)).unwrap();
+        }
+        fs::write(dir.path().join("proc"), "").unwrap();
+        fs::create_dir(dir.path().join("sys")).unwrap();
+        let layer = InitLayer::of(&[Root::open(dir.path()).unwrap()]).unwrap();
+        assert_eq!(layer.missing, ["dev", "proc", "etc/hostname", "etc/resolv.conf"]);
     }
 }

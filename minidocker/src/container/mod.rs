@@ -15,8 +15,10 @@ pub use create::{Contents, File, INIT_LAYER, NewContainer, create};
 pub use find::{Container, all, find};
 pub use id::{check_name, new_id, new_name};
 pub use init_layer::InitLayer;
-pub use recover::{finish, lock_dead, recover, recover_all, remove};
+pub use recover::{finish, give_up, lock_dead, recover, recover_all, remove};
 pub use state::{Ledger, State, Status, now};
+
+use std::path::PathBuf;
 
 use crate::store::{Below, StoreError};
 
@@ -42,6 +44,9 @@ pub enum ContainerError {
         /// The id of the container that has it.
         holder: String,
     },
+    /// What was looked up a moment ago is gone.
+    #[error("the image was removed while its container was made: {} is gone", .0.display())]
+    BaseGone(PathBuf),
     /// `rm` without `-f`.
     #[error(
         "cannot remove container \"/{0}\": container is running: stop the container before removing or force remove"
@@ -61,7 +66,7 @@ pub enum ContainerError {
         /// Its name, or its short id.
         container: String,
         /// What is wrong with which file.
-        cause: StoreError,
+        cause: Box<StoreError>,
     },
     /// The store failed.
     #[error("{0}")]
@@ -80,29 +85,27 @@ impl ContainerError {
     /// Whether it is a container of a newer minidocker, which this one must leave alone.
     #[must_use]
     pub fn is_newer(&self) -> bool {
-        matches!(self, Self::Record { cause: StoreError::Newer { .. }, .. })
+        matches!(self, Self::Record { cause, .. } if matches!(**cause, StoreError::Newer { .. }))
     }
 
     /// The lines below the first one.
     #[must_use]
     pub fn below(&self) -> Below {
-        match self {
-            Self::Record { cause: StoreError::Newer { path, found, known }, .. } => Below::advice(
+        let (container, cause) = match self {
+            Self::Record { container, cause } => (container, cause),
+            Self::Store(e) => return e.below(),
+            _ => return Below::default(),
+        };
+        let rm = format!("minidocker rm -f {container} removes it");
+        match &**cause {
+            StoreError::Newer { path, found, known } => Below::advice(
                 format!("{} has version {found}, and this minidocker knows {known}", path.display()),
                 "use the minidocker that made it, also to remove it",
             ),
-            Self::Record { container, cause } => {
-                let below = match cause {
-                    StoreError::Damaged { path, reason } => {
-                        let because = Some(format!("{}: {reason}", path.display()));
-                        Below { because, ..Below::default() }
-                    }
-                    other => other.below(),
-                };
-                Below { remedy: Some(format!("minidocker rm -f {container} removes it")), ..below }
+            StoreError::Damaged { path, reason } => {
+                Below::advice(format!("{}: {reason}", path.display()), rm)
             }
-            Self::Store(e) => e.below(),
-            _ => Below::default(),
+            other => Below { remedy: Some(rm), ..other.below() },
         }
     }
 }

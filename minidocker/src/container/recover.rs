@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::create::release_name;
 use super::find::id_of_name;
 use super::{Container, ContainerError, Ledger, Status, all};
-use crate::runtime;
+use crate::runtime::{self, Failure};
+use crate::spec::Request;
 use crate::store::{Lock, Store, StoreError, is_locked, remove_tree};
 
 /// The code of a container whose end nobody saw. Docker shows the same after its daemon died.
@@ -109,6 +110,29 @@ pub fn finish(container: &Container, ledger: &mut Ledger, exit_code: i32) -> Res
         return Ok(());
     }
     Err(ContainerError::Leftover { id: container.id.clone(), reason: failures.join("; ") })
+}
+
+/// The end of a start that failed: releases what was made, keeps the container as `created` with the
+/// reason, or removes it with `--rm`. The caller holds the container's lock.
+///
+/// # Errors
+/// Those of [`finish`] and [`remove`].
+pub fn give_up(
+    store: &Store,
+    container: &Container,
+    request: &Request,
+    ledger: &mut Ledger,
+    failure: &Failure,
+) -> Result<(), ContainerError> {
+    let cleared = finish(container, ledger, i32::from(failure.code));
+    // On a full disk the reason is lost, and was told all the same.
+    let _ = ledger.change(|state| {
+        state.status = Status::Created;
+        state.exit_code = i32::from(failure.code);
+        state.error = failure.message.clone();
+    });
+    cleared?;
+    if request.host_config.auto_remove { remove(store, container) } else { Ok(()) }
 }
 
 /// Removes the record, the files and the name of a container. The caller holds its lock and has

@@ -111,6 +111,12 @@ pub fn resolve(store: &Store, name: &str) -> Result<Image, ImageError> {
     by_id.ok_or(ImageError::NotFound { name: reference.familiar() })
 }
 
+/// The file of the configuration of the image `id`: while it is there, the image is.
+#[must_use]
+pub fn config_path(store: &Store, id: &Digest) -> PathBuf {
+    store.images().join("blobs/sha256").join(id.hex())
+}
+
 /// The configuration of the image `id` (`sha256:…`), of which a container was made.
 ///
 /// # Errors

@@ -3,15 +3,16 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags};
 
 use chroot::{MountError, Nodes, Root};
-use sys::{CloneFlags, Errno, Role};
+use sys::{CloneFlags, Errno, Role, SysError};
 
 use super::mounts::Source;
+use super::reason::{NO_ROOTFS, no_overlay, no_working_dir, not_masked};
 use super::report::{Failure, Report, send};
 use super::step::{Credentials, Rootfs, Step};
 use super::{Plan, Stdio, exec, fault, mounts};
@@ -29,6 +30,8 @@ pub(super) struct Child<'p> {
     root: Option<Root>,
     /// Trees of the host that keep their propagation.
     sources: Vec<Source>,
+    /// Where the program is, once it is found.
+    program: Option<PathBuf>,
 }
 
 impl<'p> Child<'p> {
@@ -40,7 +43,8 @@ impl<'p> Child<'p> {
         reports: OwnedFd,
         parent: OwnedFd,
     ) -> Self {
-        Self { plan, joiner, stdio, fifo, reports: Rc::new(reports), parent, root: None, sources: Vec::new() }
+        let (reports, sources) = (Rc::new(reports), Vec::new());
+        Self { plan, joiner, stdio, fifo, reports, parent, root: None, sources, program: None }
     }
 
     pub(super) fn join_with(&mut self, joiner: cgroups::Joiner) {
@@ -124,9 +128,7 @@ impl<'p> Child<'p> {
             Step::Hostname(name) => {
                 sys::sethostname(name).map_err(|e| Failure::of("cannot set the host name", &e))
             }
-            Step::Mask(path) => security::mask_path(path)
-                .map(drop)
-                .map_err(|e| Failure::of(format!("cannot mask {}", path.display()), &e)),
+            Step::Mask(path) => security::mask_path(path).map(drop).map_err(|e| not_masked(path, &e)),
             Step::Readonly(path) => security::readonly_path(path)
                 .map(drop)
                 .map_err(|e| Failure::of(format!("cannot make {} read-only", path.display()), &e)),
@@ -139,7 +141,10 @@ impl<'p> Child<'p> {
             Step::DieWithParent => namespaces::die_with_parent(self.parent.as_fd())
                 .map_err(|e| Failure::of("cannot ask to die with the supervisor", &e)),
             Step::ExecFifo => self.wait_at_fifo(),
-            Step::Exec => Err(exec::become_program(self.plan)),
+            Step::Exec => Err(match &self.program {
+                Some(path) => exec::become_program(self.plan, path),
+                None => Failure::ours("a step needs the program before it is found"),
+            }),
         }
     }
 
@@ -155,16 +160,14 @@ impl<'p> Child<'p> {
 
     fn mount_rootfs(&mut self, rootfs: &Rootfs) -> Result<(), Failure> {
         let at = self.plan.rootfs.as_path();
-        let mounted =
-            |e: &(dyn std::error::Error + 'static)| Failure::of(format!("cannot mount the rootfs: {e}"), e);
         match rootfs {
-            Rootfs::Overlay(overlay) => overlay.mount(at).map_err(|e| mounted(&e))?,
+            Rootfs::Overlay(overlay) => overlay.mount(at).map_err(|e| no_overlay(&e))?,
             Rootfs::Bind(source) => {
                 let flags = sys::MsFlags::MS_BIND | sys::MsFlags::MS_REC;
-                sys::mount(Some(source), at, None, flags, None).map_err(|e| mounted(&e))?;
+                sys::mount(Some(source), at, None, flags, None).map_err(|e| Failure::of(NO_ROOTFS, &e))?;
             }
         }
-        self.root = Some(Root::open(at).map_err(|e| mounted(&e))?);
+        self.root = Some(Root::open(at).map_err(|e| Failure::of(NO_ROOTFS, &e))?);
         Ok(())
     }
 
@@ -174,8 +177,9 @@ impl<'p> Child<'p> {
         let master = sys::open_ptmx().map_err(|e| failed(&e))?;
         let path = rustix::pty::ptsname(&master, Vec::new()).map_err(|e| failed(&e))?;
         let path = Path::new(OsStr::from_bytes(path.to_bytes()));
-        let slave = rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|e| failed(&e))?;
+        let slave = rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
+        let shown = || format!("AT_FDCWD, {path:?}, O_RDWR|O_NOCTTY|O_CLOEXEC");
+        let slave = slave.map_err(|e| failed(&SysError::of("openat", shown(), e)))?;
         if let Some((rows, columns)) = self.plan.terminal.filter(|size| *size != (0, 0)) {
             let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
             rustix::termios::tcsetwinsize(&slave, size).map_err(|e| failed(&e))?;
@@ -191,10 +195,8 @@ impl<'p> Child<'p> {
     }
 
     fn wait_at_fifo(&mut self) -> Result<(), Failure> {
-        let failed = |e: rustix::io::Errno| {
-            Failure::of("cannot connect the standard streams", &std::io::Error::from(e))
-        };
-        exec::find_program(self.plan)?;
+        let failed = |e: rustix::io::Errno| Failure::of("cannot connect the standard streams", &e);
+        self.program = Some(exec::find_program(self.plan)?);
         send(self.reports.as_fd(), &Report::Ready, &[]).map_err(|e| Failure::of("cannot report", &e))?;
         let mut word = [0u8; 1];
         let read = rustix::io::retry_on_intr(|| rustix::io::read(&self.fifo, &mut word));
@@ -219,17 +221,14 @@ fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), Failure> {
         }
         other => other,
     }
-    .map_err(|e| Failure::of(format!("cannot make the devices: {e}"), &e))
+    .map_err(|e| Failure::of("cannot make the devices", &e))
 }
 
 /// Made where it is missing, as Docker does.
 fn working_dir(dir: &Path) -> Result<(), Failure> {
-    if let Err(e) = std::fs::create_dir_all(dir) {
-        let message = format!("mkdir {}: cannot make the working directory", dir.display());
-        return Err(Failure::of(format!("{message}: {e}"), &e));
-    }
+    std::fs::create_dir_all(dir).map_err(|e| no_working_dir(dir, e))?;
     sys::chdir(dir)
-        .map_err(|e| Failure::of(format!("chdir to cwd ({:?}) set in config.json failed", dir), &e))?;
+        .map_err(|e| Failure::of(format!("chdir to cwd ({dir:?}) set in config.json failed"), &e))?;
     // A magic link such as /proc/self/fd/5 could lead out of the root that we pivoted into.
     match nix::unistd::getcwd() {
         Ok(path) if path.is_absolute() => Ok(()),
@@ -240,9 +239,7 @@ fn working_dir(dir: &Path) -> Result<(), Failure> {
 }
 
 fn become_user(credentials: &Credentials) -> Result<(), Failure> {
-    let failed = |e: &(dyn std::error::Error + 'static)| {
-        Failure::of(format!("cannot become the container's user: {e}"), e)
-    };
+    let failed = |e: &(dyn std::error::Error + 'static)| Failure::of("cannot become the container's user", e);
     security::become_user(&credentials.identity, &credentials.capabilities).map_err(|e| failed(&e))?;
     if credentials.no_new_privs {
         security::no_new_privs().map_err(|e| failed(&e))?;

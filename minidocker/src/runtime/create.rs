@@ -96,8 +96,7 @@ fn make_group(
     let Some(path) = &plan.cgroup else { return Ok(None) };
     enter(StepKind::Cgroup)?;
     let name = path.to_string_lossy();
-    let failed =
-        |e: cgroups::CgroupError| Failure::of(format!("cannot make the cgroup of the container: {e}"), &e);
+    let failed = |e: cgroups::CgroupError| Failure::of("cannot make the cgroup of the container", &e);
     let group = cgroups::World::detect().map_err(failed)?.group(&name);
     if group.dirs().is_empty() {
         return Ok(None);
@@ -111,17 +110,24 @@ fn make_group(
 }
 
 /// `exec.fifo` in the bundle, opened for both ends: opening it for one would wait for the other.
-fn exec_fifo(bundle: &Path) -> Result<OwnedFd, std::io::Error> {
+fn exec_fifo(bundle: &Path) -> Result<OwnedFd, SysError> {
     let path = bundle.join("exec.fifo");
     match rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(SysError::of("mknodat", format!("AT_FDCWD, {path:?}, S_IFIFO|0600, 0"), e)),
     }
-    Ok(rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
+    open_fifo(&path, OFlags::RDWR, "O_RDWR")
 }
 
-fn reports() -> Result<(OwnedFd, OwnedFd), std::io::Error> {
-    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+fn open_fifo(path: &Path, how: OFlags, shown: &str) -> Result<OwnedFd, SysError> {
+    let opened = rustix::fs::open(path, how | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty());
+    let args = || format!("AT_FDCWD, {path:?}, {shown}|O_CLOEXEC|O_NOFOLLOW");
+    opened.map_err(|e| SysError::of("openat", args(), e))
+}
+
+fn reports() -> Result<(OwnedFd, OwnedFd), SysError> {
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(|e| SysError::of("socketpair", "AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0".to_owned(), e))
 }
 
 fn clone_child(
@@ -134,8 +140,7 @@ fn clone_child(
     enter(StepKind::Clone)?;
     let failed = |e: SysError| Failure::of("cannot make the namespaces of the container", &e);
     let parent = sys::pidfd_open(Pid::this()).map_err(failed)?;
-    let opened =
-        |e: cgroups::CgroupError| Failure::of(format!("cannot open the cgroup of the container: {e}"), &e);
+    let opened = |e: cgroups::CgroupError| Failure::of("cannot open the cgroup of the container", &e);
     let born_in = group.as_ref().map_or(Ok(None), cgroups::Group::v2_fd).map_err(opened)?;
     let joiner = |v2_by_hand: bool| match &group {
         Some(group) => group.joiner(v2_by_hand).map_err(opened),
@@ -175,7 +180,7 @@ fn release_child(plan: &Plan, created: &mut Created, ledger: &mut dyn RuntimeLed
         enter(StepKind::IdMaps)?;
         let maps = Maps { uid: uid.clone(), gid: gid.clone(), how, why_single: None };
         write_maps(created.pid, &maps)
-            .map_err(|e| Failure::of(format!("cannot write the id maps of the user namespace: {e}"), &e))?;
+            .map_err(|e| Failure::of("cannot write the id maps of the user namespace", &e))?;
     }
     rustix::io::write(&created.reports, b"go")
         .map_err(|_| Failure::ours("the child ended before its set-up"))?;
@@ -218,12 +223,9 @@ fn last_words(created: &Created) -> Option<Failure> {
 ///
 /// # Errors
 /// `ENXIO`: nobody waits there, it was started or is gone.
-pub fn start(bundle: &Path) -> Result<(), std::io::Error> {
-    let fifo = rustix::fs::open(
-        bundle.join("exec.fifo"),
-        OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-        Mode::empty(),
-    )?;
-    rustix::io::write(&fifo, b"x")?;
-    Ok(())
+pub fn start(bundle: &Path) -> Result<(), SysError> {
+    let path = bundle.join("exec.fifo");
+    let fifo = open_fifo(&path, OFlags::WRONLY | OFlags::NONBLOCK, "O_WRONLY|O_NONBLOCK")?;
+    let written = rustix::io::write(&fifo, b"x");
+    written.map(drop).map_err(|e| SysError::of("write", format!("{path:?}, \"x\", 1"), e))
 }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use sys::Errno;
+use sys::{Errno, SysError};
 
 use super::Plan;
 use super::report::Failure;
@@ -19,25 +19,26 @@ fn unable(code: u8, text: impl std::fmt::Display) -> Failure {
 
 /// Where the program is: a name with a slash is a path, another one is looked for in PATH (execvp(3)).
 ///
-/// Done before the fifo, so that `create` fails already, with Docker's words.
+/// Done before the fifo, so that `create` fails already, with Docker's words. As in runc, exec takes
+/// what was found then: nobody but init is in the container to change it meanwhile.
 pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
     let name = plan.args.first().map(String::as_str).unwrap_or_default();
     let shown = cut(name);
     if name.contains('/') {
-        return runnable(Path::new(name)).map_err(|e| explain(&shown, e));
+        return runnable(Path::new(name)).map_err(|e| explain(&shown, &e));
     }
     let path = plan.env.iter().find_map(|v| v.strip_prefix("PATH=")).unwrap_or_default();
     let mut refused = None;
     for dir in path.split(':').filter(|d| !d.is_empty() && !name.is_empty()) {
         match runnable(&Path::new(dir).join(name)) {
             Ok(found) => return Ok(found),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(e) if is_missing(&e) => {}
             // As a shell does: go on, and tell of this one if there is no better.
             Err(e) => refused = refused.or(Some(e)),
         }
     }
     match refused {
-        Some(errno) => Err(explain(&shown, errno)),
+        Some(refused) => Err(explain(&shown, &refused)),
         None => {
             let mut failure =
                 unable(NOT_FOUND, format!("exec: {shown:?}: executable file not found in $PATH"));
@@ -49,44 +50,56 @@ pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
     }
 }
 
-fn explain(name: &str, errno: Errno) -> Failure {
-    match errno {
-        Errno::ENOENT | Errno::ENOTDIR => {
-            unable(NOT_FOUND, format!("exec: {name:?}: stat {name}: {}", errno.desc().to_lowercase()))
-        }
-        Errno::EPERM => {
-            let mut failure = unable(CANNOT_RUN, format!("exec: {name:?}: operation not permitted"));
-            failure.because = Some("it leads to minidocker's own binary on the host".to_owned());
-            failure.remedy = Some("name a program of the image, not /proc/self/exe".to_owned());
-            failure
-        }
-        Errno::EISDIR => unable(CANNOT_RUN, format!("exec: {name:?}: is a directory")),
-        _ => {
-            let mut failure = unable(CANNOT_RUN, format!("exec: {name:?}: {}", errno.desc().to_lowercase()));
-            failure.call = Some(format!("access({name:?}, X_OK) : {errno:?} ({})", errno.desc()));
-            failure.because =
-                Some("the file has no x bit for this user, or lies on a mount with noexec".to_owned());
-            failure.remedy = Some(format!("chmod +x {name}, or run it by its interpreter"));
-            failure
+fn is_missing(e: &SysError) -> bool {
+    matches!(e.errno(), Errno::ENOENT | Errno::ENOTDIR)
+}
+
+fn explain(name: &str, refused: &SysError) -> Failure {
+    let words = refused.errno().desc().to_lowercase();
+    if is_missing(refused) {
+        return unable(NOT_FOUND, format!("exec: {name:?}: stat {name}: {words}"));
+    }
+    let failure = |words: &str| unable(CANNOT_RUN, format!("exec: {name:?}: {words}"));
+    match refused.errno() {
+        Errno::EPERM => failure(&words).advise(
+            "it leads to minidocker's own binary on the host",
+            "name a program of the image, not /proc/self/exe",
+        ),
+        Errno::EISDIR => failure(&words),
+        errno => {
+            let mut failure = failure(&words);
+            failure.call = Some(refused.to_string());
+            match errno {
+                Errno::EACCES => failure.advise(
+                    "the file has no x bit for this user, or lies on a mount with noexec",
+                    format!("chmod +x {name}, or run it by its interpreter"),
+                ),
+                Errno::ELOOP => failure.advise(
+                    "a symbolic link leads back to itself, or more than 40 lie on the way",
+                    format!("ls -l {name} in the image shows where the link leads"),
+                ),
+                _ => failure,
+            }
         }
     }
 }
 
-/// A file that we may execute; else the errno that tells why not.
-fn runnable(path: &Path) -> Result<PathBuf, Errno> {
-    let errno = |e: std::io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-    let meta = std::fs::metadata(path).map_err(errno)?;
+/// A file that we may execute; else the call that tells why not.
+fn runnable(path: &Path) -> Result<PathBuf, SysError> {
+    let no = |call, rest: &str, errno| SysError::new(call, format!("{path:?}{rest}"), errno);
+    let meta = std::fs::metadata(path).map_err(|e| SysError::of("stat", format!("{path:?}"), e))?;
     if meta.is_dir() {
-        return Err(Errno::EISDIR);
-    }
-    if meta.permissions().mode() & 0o111 == 0 {
-        return Err(Errno::EACCES);
+        return Err(no("execve", "", Errno::EISDIR));
     }
     if is_our_own(path) {
-        return Err(Errno::EPERM);
+        return Err(no("execve", "", Errno::EPERM));
+    }
+    if meta.permissions().mode() & 0o111 == 0 {
+        return Err(no("access", ", X_OK", Errno::EACCES));
     }
     // The real ids are the effective ones here, so access(2) asks the right question.
-    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK)
+        .map_err(|e| SysError::of("access", format!("{path:?}, X_OK"), e))?;
     Ok(path.to_owned())
 }
 
@@ -102,11 +115,7 @@ fn is_our_own(path: &Path) -> bool {
 }
 
 /// Becomes the program; comes back only with the failure.
-pub(super) fn become_program(plan: &Plan) -> Failure {
-    let path = match find_program(plan) {
-        Ok(path) => path,
-        Err(failure) => return failure,
-    };
+pub(super) fn become_program(plan: &Plan, path: &Path) -> Failure {
     let (Some(program), Some(args), Some(env)) =
         (c_string(&path.to_string_lossy()), c_strings(&plan.args), c_strings(&plan.env))
     else {
@@ -121,7 +130,7 @@ pub(super) fn become_program(plan: &Plan) -> Failure {
     let mut failure =
         Failure::of(format!("unable to start container process: {words}"), &error).with_code(code);
     if errno == Errno::ENOENT
-        && let Some(interpreter) = interpreter_of(&path)
+        && let Some(interpreter) = interpreter_of(path)
     {
         failure.because = Some(format!(
             "{} is there, but the interpreter that it names is not: {interpreter}",
@@ -176,10 +185,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "x").unwrap();
-        assert_eq!(runnable(&file), Err(Errno::EACCES));
-        assert_eq!(runnable(dir.path()), Err(Errno::EISDIR));
-        assert_eq!(runnable(&dir.path().join("none")), Err(Errno::ENOENT));
-        assert_eq!(runnable(&file.join("below")), Err(Errno::ENOTDIR));
+        let errno = |path: &Path| runnable(path).map_err(|e| e.errno());
+        assert_eq!(errno(&file), Err(Errno::EACCES));
+        assert_eq!(errno(dir.path()), Err(Errno::EISDIR));
+        assert_eq!(errno(&dir.path().join("none")), Err(Errno::ENOENT));
+        assert_eq!(errno(&file.join("below")), Err(Errno::ENOTDIR));
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        assert_eq!(errno(&dir.path().join("loop")), Err(Errno::ELOOP));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(runnable(&file).is_ok());
     }

@@ -11,6 +11,7 @@ mod exec;
 mod fault;
 mod mounts;
 mod plan;
+mod reason;
 mod report;
 mod resource;
 mod step;

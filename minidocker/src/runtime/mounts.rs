@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{OFlags, PROC_SUPER_MAGIC};
 
 use chroot::{Mount, MountError, Root};
-use sys::{Errno, MsFlags};
+use sys::MsFlags;
 
 use super::Failure;
+use super::reason::not_mounted;
 
 /// What is mounted at a path of the host, as it was before our mounts became private.
 pub(super) struct Source {
@@ -35,9 +36,6 @@ pub(super) fn open_sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
 /// Mounts one thing below the rootfs.
 pub(super) fn mount(root: &Root, mount: &Mount, sources: &[Source]) -> Result<(), Failure> {
     let destination = &mount.destination;
-    let words = |why: &dyn std::fmt::Display| {
-        format!("error mounting {:?} to rootfs at {destination:?}: {why}", source_of(mount))
-    };
     let is_tmpfs = mount.fstype.as_deref() == Some("tmpfs");
     // What is already there; nothing is no error, it will be made.
     let there = match is_tmpfs || mount.flags.contains(MsFlags::MS_BIND) {
@@ -46,32 +44,21 @@ pub(super) fn mount(root: &Root, mount: &Mount, sources: &[Source]) -> Result<()
     };
     if there.as_ref().is_some_and(is_proc) && !destination.starts_with("/proc") {
         // By a link of the image: it would put a file of its own in the place of one that we trust.
-        return Err(Failure::ours(words(&format!("{destination:?} leads into /proc"))));
+        let message = format!("{} cannot be mounted because it is inside /proc", destination.display());
+        return Err(Failure::ours(message).advise("a link of the image leads there", "name another place"));
     }
     if keeps_propagation(mount)
         && let Some(source) = sources.iter().find(|source| Some(&source.path) == mount.source.as_ref())
     {
-        return attach(root, source, mount).map_err(|e| Failure::of(words(&e), &e));
+        return attach(root, source, mount).map_err(|e| {
+            not_mounted(mount, &MountError::Call { destination: destination.clone(), source: e })
+        });
     }
     let mount = match &there {
         Some(there) if is_tmpfs => with_mode_of(there, mount),
         _ => Cow::Borrowed(mount),
     };
-    chroot::mount_in(root, &mount).map_err(|e| {
-        let mut failure = Failure::of(words(&e), &e);
-        match &e {
-            MountError::Call { source, .. } if source.errno() == Errno::ENOTDIR => {
-                failure.because = Some("one of the two is a directory and the other is a file".to_owned());
-                failure.remedy =
-                    Some("Check if the specified host path exists and is the expected type".to_owned());
-            }
-            MountError::Call { source, .. } if is_tmpfs && source.errno() == Errno::EINVAL => {
-                failure.because = Some("tmpfs doesn't take the value of one of these options".to_owned());
-            }
-            _ => {}
-        }
-        failure
-    })
+    chroot::mount_in(root, &mount).map_err(|e| not_mounted(&mount, &e))
 }
 
 fn attach(root: &Root, source: &Source, mount: &Mount) -> Result<(), sys::SysError> {
@@ -82,11 +69,6 @@ fn attach(root: &Root, source: &Source, mount: &Mount) -> Result<(), sys::SysErr
     let top = root.open_in(to, OFlags::PATH)?;
     let top = format!("/proc/self/fd/{}", top.as_raw_fd());
     sys::mount(None, top.as_ref(), None, mount.propagation, None)
-}
-
-fn source_of(mount: &Mount) -> String {
-    let source = mount.source.as_ref().map(|s| s.display().to_string());
-    source.or_else(|| mount.fstype.clone()).unwrap_or_default()
 }
 
 fn is_proc(there: &OwnedFd) -> bool {

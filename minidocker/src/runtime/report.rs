@@ -1,5 +1,6 @@
 //! What child and supervisor tell: events, and the one failure.
 
+use std::error::Error;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,20 +35,30 @@ impl Failure {
         Self { code: 125, message: message.into(), call: None, because: None, remedy: None }
     }
 
-    /// A failure of ours (125); if a system call is at its root, it is shown with its hint.
+    /// A failure of ours (125): the message, then what `error` and its causes say. If a system call is
+    /// at the root, it stands on a line of its own, with its hint.
     #[must_use]
-    pub fn of(message: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+    pub fn of(message: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::ours(message);
-        let mut next = Some(error);
-        while let Some(e) = next {
-            if let Some(sys) = e.downcast_ref::<sys::SysError>() {
-                failure.call = Some(sys.to_string());
-                failure.because = sys.hint().map(|h| h.because.to_owned());
-                failure.remedy = sys.hint().map(|h| h.remedy.to_owned());
+        if let Some(call) = chain(error).find_map(|e| e.downcast_ref::<sys::SysError>()) {
+            failure.call = Some(call.to_string());
+            failure.because = call.hint().map(|h| h.because.to_owned());
+            failure.remedy = call.hint().map(|h| h.remedy.to_owned());
+        }
+        for said in chain(error).map(in_words) {
+            // What its effect quotes already isn't said twice.
+            if failure.call.as_ref() != Some(&said) && !failure.message.ends_with(&said) {
+                failure.message = format!("{}: {said}", failure.message);
             }
-            next = e.source();
         }
         failure
+    }
+
+    /// The same with the lines `because:` and `do:`.
+    #[must_use]
+    pub fn advise(mut self, because: impl Into<String>, remedy: impl Into<String>) -> Self {
+        (self.because, self.remedy) = (Some(because.into()), Some(remedy.into()));
+        self
     }
 
     /// The same with another exit code.
@@ -55,6 +66,20 @@ impl Failure {
     pub fn with_code(mut self, code: u8) -> Self {
         self.code = code;
         self
+    }
+}
+
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |e| (*e).source())
+}
+
+/// The standard library says `(os error 2)`, we say ENOENT.
+fn in_words(error: &(dyn Error + 'static)) -> String {
+    let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    let errno = io.or_else(|| error.downcast_ref::<Errno>().map(|e| e.raw_os_error()));
+    match errno.map(sys::Errno::from_raw) {
+        Some(errno) => format!("{errno:?} ({})", errno.desc()),
+        None => error.to_string(),
     }
 }
 
@@ -150,4 +175,39 @@ fn next_length(socket: BorrowedFd<'_>) -> std::io::Result<usize> {
 /// The socket fails, or the message is not one of ours.
 pub fn read_report(socket: &OwnedFd) -> std::io::Result<Option<(Report, Option<OwnedFd>)>> {
     Ok(receive(socket.as_fd())?.map(|(report, fds)| (report, fds.into_iter().next())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Outer {
+        #[error("{0}")]
+        Call(#[from] sys::SysError),
+        #[error("read /x: {0}")]
+        Quotes(#[source] std::io::Error),
+        #[error("read /x")]
+        Names(#[source] Errno),
+    }
+
+    #[test]
+    fn a_call_has_a_line_of_its_own_and_nothing_is_said_twice() {
+        let call = sys::chdir("/no/such/place".as_ref()).unwrap_err();
+        let failure = Failure::of("cannot go there", &Outer::from(call));
+        assert_eq!(failure.message, "cannot go there");
+        let shown = "chdir(\"/no/such/place\") : ENOENT (No such file or directory)";
+        assert_eq!(failure.call.as_deref(), Some(shown));
+    }
+
+    #[test]
+    fn an_errno_of_the_standard_library_is_named() {
+        let failure = Failure::of("cannot look", &Outer::Names(Errno::NOSPC));
+        assert_eq!(failure.message, "cannot look: read /x: ENOSPC (No space left on device)");
+        let custom = std::io::Error::other("cut off");
+        assert_eq!(
+            Failure::of("cannot look", &Outer::Quotes(custom)).message,
+            "cannot look: read /x: cut off"
+        );
+    }
 }

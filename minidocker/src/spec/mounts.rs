@@ -38,7 +38,7 @@ pub(super) fn all(host: &HostConfig, facts: &Facts) -> Result<Vec<Mount>, SpecEr
     let dev = Path::new("/dev");
     mounts.retain(|mount| {
         let to = mount.destination();
-        !replaced(to) && !(to.starts_with(dev) && replaced(dev))
+        !(replaced(to) || (to.starts_with(dev) && replaced(dev)))
     });
     let mut files = etc(host, facts);
     files.retain(|file| !replaced(file.destination()));

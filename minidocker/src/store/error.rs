@@ -92,11 +92,11 @@ pub enum StoreError {
         /// The store's root.
         path: PathBuf,
         /// The map recorded.
-        theirs: String,
+        theirs: Box<str>,
         /// The map now.
-        ours: String,
+        ours: Box<str>,
         /// Why the recorded one can't be had now, where that is known.
-        why: Option<String>,
+        why: Option<Box<str>>,
     },
     /// The work under the id map failed, in the child that has that map.
     #[error("{message}")]
@@ -104,7 +104,7 @@ pub enum StoreError {
         /// What it says.
         message: String,
         /// The failed call there.
-        below: Below,
+        below: Box<Below>,
     },
     /// A system call failed.
     #[error("{0}")]
@@ -180,7 +180,7 @@ impl StoreError {
                     path.display()
                 ),
             ),
-            Self::InIdMap { below, .. } => below.clone(),
+            Self::InIdMap { below, .. } => Below::clone(below),
             Self::Sys(call) => Below::of(call),
         }
     }

@@ -62,7 +62,7 @@ pub fn id_maps(store: &Store) -> Result<Maps, StoreError> {
                 path: store.root().to_owned(),
                 theirs: in_one_line(&record.uid_map),
                 ours: in_one_line(&maps.uid.to_string()),
-                why: maps.why_single,
+                why: maps.why_single.map(String::into_boxed_str),
             });
         }
         // New, or newuidmap was tried before and did not work.
@@ -85,8 +85,8 @@ fn recorded(path: &std::path::Path) -> Result<Option<IdMapRecord>, StoreError> {
     }
 }
 
-fn in_one_line(map: &str) -> String {
-    map.lines().collect::<Vec<_>>().join(", ")
+fn in_one_line(map: &str) -> Box<str> {
+    map.lines().collect::<Vec<_>>().join(", ").into()
 }
 
 /// The maps if the helpers can really write them, else one id with the reason.
@@ -118,7 +118,7 @@ pub fn in_id_map<T: Serialize + DeserializeOwned, E: Error + 'static>(
 type Told = (String, Below);
 
 fn in_child((message, below): Told) -> StoreError {
-    StoreError::InIdMap { message, below }
+    StoreError::InIdMap { message, below: Box::new(below) }
 }
 
 /// An error with its causes in one line, as far as the call that stands below it.

@@ -1,5 +1,6 @@
 //! The supervisor's own way: from its fresh exec to the end of its container.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use super::log::JsonLog;
 use super::protocol::{Answer, Verb};
 use super::streams::{Streams, nulls, pipes};
 use super::{SupervisorError, control};
-use crate::container::{Container, Ledger, Status, find, finish, now, remove};
+use crate::container::{Container, Ledger, Status, find, finish, give_up, now, remove};
 use crate::image;
 use crate::runtime::{self, Created, Failure, Plan, Report};
 use crate::spec::Request;
@@ -20,9 +21,14 @@ use crate::store::{Below, Lock, Store};
 /// The name under which a supervisor runs: `minidocker-supervisor <id> <lock fd> <channel fd>`.
 pub const ARGV0: &str = "minidocker-supervisor";
 
+/// The same where the kernel keeps 15 bytes (prctl(2), PR_SET_NAME).
+const COMM: &CStr = c"minidocker-sup";
+
 /// What `main` of the binary calls when it was started as [`ARGV0`].
 #[must_use]
 pub fn main(args: &[String]) -> ExitCode {
+    // Started through /proc/self/exe, ps(1) would call us `exe`.
+    let _ = nix::sys::prctl::set_name(COMM);
     match Supervisor::begin(args).and_then(Supervisor::live) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever started us has been told over the channel.
@@ -174,15 +180,7 @@ impl Supervisor {
 
     /// The set-up failed: nothing of it may stay, and the record says why.
     fn give_up(mut self, failure: Failure) -> Result<(), SupervisorError> {
-        let mut cleared = finish(&self.container, &mut self.ledger, i32::from(failure.code));
-        let _ = self.ledger.change(|state| {
-            state.status = Status::Created;
-            state.exit_code = i32::from(failure.code);
-            state.error = failure.message.clone();
-        });
-        if self.request.host_config.auto_remove {
-            cleared = cleared.and_then(|()| remove(&self.store, &self.container));
-        }
+        let cleared = give_up(&self.store, &self.container, &self.request, &mut self.ledger, &failure);
         drop(self.lock);
         if let Err(e) = cleared {
             self.starter.tell(&Answer::Error(e.to_string()), None);
@@ -226,7 +224,11 @@ fn make_durable(store: &Store, container: &Container, request: &Request) {
 
 /// From now on every call of this process is told to the starter.
 fn listen_to_events(starter: &Connection) -> Result<(), SupervisorError> {
-    let socket = starter.socket().try_clone_to_owned().map_err(SupervisorError::io("dup the channel"))?;
+    let socket = starter.socket().try_clone_to_owned().map_err(SupervisorError::call(
+        "tell the events",
+        "dup",
+        "…",
+    ))?;
     sys::set_sink(Some(Box::new(move |event| {
         let _ = runtime::send(socket.as_fd(), &Answer::Event(event.clone()), &[]);
     })));

@@ -149,7 +149,7 @@ impl<'c> EventLoop<'c> {
         fds.extend(sink_fds.iter().map(|fd| PollFd::new(fd, PollFlags::OUT)));
         match rustix::event::poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(SupervisorError::io("poll")(e.into())),
+            Err(e) => return Err(SupervisorError::call("wait for the container", "poll", "…")(e)),
         }
         let tokens =
             interests.iter().map(|(token, _, _)| *token).chain(sinks.iter().map(|(at, _)| Token::Sink(*at)));
@@ -288,8 +288,11 @@ fn verb(
             let Some(terminal) = &running.streams.outputs[0] else { return Ok(Some(Answer::Ok)) };
             let size =
                 rustix::termios::Winsize { ws_row: *rows, ws_col: *columns, ws_xpixel: 0, ws_ypixel: 0 };
-            rustix::termios::tcsetwinsize(terminal, size)
-                .map_err(|e| SupervisorError::io("set the size of the terminal")(e.into()))?;
+            rustix::termios::tcsetwinsize(terminal, size).map_err(SupervisorError::call(
+                "set the size of the terminal",
+                "ioctl",
+                "TIOCSWINSZ",
+            ))?;
             Ok(Some(Answer::Ok))
         }
         Verb::Signal { number } => match sys::pidfd_send_signal(running.created.pidfd.as_fd(), *number) {

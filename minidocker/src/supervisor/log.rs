@@ -46,7 +46,8 @@ impl JsonLog {
             .mode(0o600)
             .custom_flags(O_NOFOLLOW | O_CLOEXEC)
             .open(dir.join("log"));
-        let file = options.map_err(SupervisorError::io("open the log"))?;
+        let args = "AT_FDCWD, \"log\", O_WRONLY|O_CREAT|O_APPEND|O_NOFOLLOW|O_CLOEXEC, 0600";
+        let file = options.map_err(SupervisorError::call("open the log", "openat", args))?;
         Ok(Self { file, partial: [Vec::new(), Vec::new()] })
     }
 
@@ -62,7 +63,7 @@ impl JsonLog {
             rest = behind;
         }
         self.partial[stream as usize] = rest.to_vec();
-        self.file.write_all(&entries).map_err(SupervisorError::io("write the log"))
+        self.file.write_all(&entries).map_err(SupervisorError::call("write the log", "write", "…"))
     }
 
     /// Writes the last lines that have no newline.
@@ -74,7 +75,7 @@ impl JsonLog {
                 append(&mut entries, stream, &rest)?;
             }
         }
-        self.file.write_all(&entries).map_err(SupervisorError::io("write the log"))
+        self.file.write_all(&entries).map_err(SupervisorError::call("write the log", "write", "…"))
     }
 }
 
@@ -93,7 +94,7 @@ fn append(entries: &mut Vec<u8>, stream: Stream, line: &[u8]) -> Result<(), Supe
     // As Docker: what is no UTF-8 becomes U+FFFD in the log. What clients get is untouched.
     let entry = Entry { log: &String::from_utf8_lossy(line), stream, time: now() };
     serde_json::to_writer(&mut *entries, &entry)
-        .map_err(|e| SupervisorError::io("write the log")(e.into()))?;
+        .map_err(|e| SupervisorError::call("write the log", "write", "…")(std::io::Error::from(e)))?;
     entries.push(b'\n');
     Ok(())
 }

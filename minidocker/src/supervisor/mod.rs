@@ -19,7 +19,7 @@ mod streams;
 pub use entry::{ARGV0, main};
 pub use protocol::{Answer, Attach, Call, Verb};
 pub use relay::{Foreground, carry, hold_signals};
-pub use spawn::{Session, spawn};
+pub use spawn::{Session, reap, spawn};
 
 use crate::store::Below;
 
@@ -27,7 +27,7 @@ use crate::store::Below;
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
     /// A call on a socket, a pipe or the log failed.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", errno(source))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -37,6 +37,14 @@ pub enum SupervisorError {
     /// A system call failed.
     #[error("{0}")]
     Sys(#[from] sys::SysError),
+    /// What a system call was for, and the call.
+    #[error("cannot {what}")]
+    Call {
+        /// What was tried.
+        what: &'static str,
+        /// The call that failed.
+        source: sys::SysError,
+    },
     /// The store failed.
     #[error("{0}")]
     Store(#[from] crate::store::StoreError),
@@ -66,7 +74,24 @@ impl SupervisorError {
         }
     }
 
+    /// As [`SupervisorError::io`], with the call as strace shows it.
+    pub(crate) fn call<E: Into<std::io::Error>>(
+        what: &'static str,
+        call: &'static str,
+        args: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        move |e| Self::Call { what, source: sys::SysError::of(call, args.to_owned(), e) }
+    }
+
     pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what, source }
+    }
+}
+
+/// The standard library says `(os error 24)`, the kernel EMFILE.
+fn errno(error: &std::io::Error) -> String {
+    match error.raw_os_error().map(sys::Errno::from_raw) {
+        Some(errno) => format!("{errno:?} ({})", errno.desc()),
+        None => error.to_string(),
     }
 }

@@ -1,17 +1,19 @@
 //! Starting a supervisor: a fresh exec of this program, with the lock and a channel.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
+use sys::{CloneArgs, Cloned, Pid, SysError};
 
 use super::SupervisorError;
 use super::entry::ARGV0;
-use super::protocol::{Attach, Call, Verb};
-use crate::container::NewContainer;
-use crate::runtime::send;
+use super::protocol::{Answer, Attach, Call, Verb};
+use crate::container::{Ledger, NewContainer, give_up};
+use crate::runtime::{Failure, send};
 use crate::store::Store;
 
 /// The starter's ends: the channel, the pipes of the container's streams.
@@ -19,6 +21,8 @@ use crate::store::Store;
 pub struct Session {
     /// The container's id.
     pub id: String,
+    /// The supervisor, a child of ours.
+    pub supervisor: Pid,
     /// A connection to the supervisor, as through the control socket.
     pub channel: OwnedFd,
     /// The container's standard input, if it was asked for.
@@ -27,43 +31,102 @@ pub struct Session {
     pub outputs: [Option<OwnedFd>; 2],
 }
 
+const START: &str = "start the supervisor";
+
 /// Starts the supervisor of a container that was created a moment ago, attached to pipes of ours.
 /// The lock goes with it: when this returns, the container lives by its supervisor alone.
 ///
 /// # Errors
-/// No process, no descriptors; the lock is then free and nothing runs.
+/// No process, no descriptors. Then nothing runs, and the container is as after any failed start:
+/// removed with `--rm`, else `created`, as in Docker.
 pub fn spawn(store: &Store, new: NewContainer, attach: Attach) -> Result<Session, SupervisorError> {
+    let started = start(store, &new, attach);
+    if let Err(e) = &started {
+        let mut ledger = Ledger::open(&new.container.dir)?;
+        give_up(store, &new.container, &new.request, &mut ledger, &Failure::ours(e.to_string()))?;
+    }
+    started
+}
+
+fn start(store: &Store, new: &NewContainer, attach: Attach) -> Result<Session, SupervisorError> {
     let (channel, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|e| SupervisorError::io("make a socket pair")(e.into()))?;
-    let (session_ends, their_ends) = pipes(attach)?;
+            .map_err(SupervisorError::call(START, "socketpair", "AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0"))?;
+    let ([stdin, out, err], their_ends) = pipes(attach)?;
     // The first message waits in the socket until the supervisor reads it.
     let fds: Vec<_> = their_ends.iter().map(AsFd::as_fd).collect();
-    send(channel.as_fd(), &Call::new(Verb::Attach(attach)), &fds).map_err(SupervisorError::io("attach"))?;
+    send(channel.as_fd(), &Call::new(Verb::Attach(attach)), &fds)
+        .map_err(SupervisorError::call(START, "sendmsg", "…"))?;
     drop(fds);
     drop(their_ends);
-    let NewContainer { container, lock, .. } = new;
-    sys::keep_across_exec(lock.as_fd())?;
-    sys::keep_across_exec(theirs.as_fd())?;
-    let number = |fd: &dyn AsFd| fd.as_fd().as_raw_fd().to_string();
-    let mut supervisor = Command::new("/proc/self/exe");
-    supervisor
-        .arg0(ARGV0)
-        .args([&container.id, &number(&lock), &number(&theirs)])
-        .env("MINIDOCKER_ROOT", store.root())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    // Not waited for: it goes on after we have ended. The second try is for a filter that answers EPERM
-    // for clone3: a change of ids, here to the group that we have, is made by fork(2) and not by
-    // posix_spawn(3).
-    let again = |command: &mut Command| command.gid(nix::unistd::getegid().as_raw()).spawn();
-    supervisor
-        .spawn()
-        .or_else(|_| again(&mut supervisor))
-        .map_err(SupervisorError::io("start the supervisor"))?;
-    let [stdin, out, err] = session_ends;
-    Ok(Session { id: container.id, channel, stdin, outputs: [out, err] })
+    let exec = Exec::of(store, new, &theirs)?;
+    let cloned = sys::clone3(&CloneArgs::default());
+    match cloned.map_err(|source| SupervisorError::Call { what: START, source })? {
+        Cloned::Child => {
+            let error = exec.become_supervisor(new.lock.as_fd(), theirs.as_fd());
+            let failure = Failure::of("cannot start the supervisor", &error);
+            let _ = send(theirs.as_fd(), &Answer::Failed(failure), &[]);
+            sys::exit_now(125)
+        }
+        Cloned::Parent { pid, .. } => {
+            Ok(Session { id: new.container.id.clone(), supervisor: pid, channel, stdin, outputs: [out, err] })
+        }
+    }
+}
+
+/// Waits until the supervisor itself is gone, if its container has ended.
+pub fn reap(supervisor: Pid, ended: &Result<i32, SupervisorError>) {
+    if matches!(ended, Ok(_) | Err(SupervisorError::Failed(_) | SupervisorError::Died(_))) {
+        // There is nothing to do about one that can't be waited for.
+        let _ = sys::waitpid(supervisor);
+    }
+}
+
+/// All that the child needs, made before the clone.
+struct Exec {
+    null: File,
+    args: [CString; 4],
+    env: Vec<CString>,
+}
+
+impl Exec {
+    fn of(store: &Store, new: &NewContainer, channel: &OwnedFd) -> Result<Self, SupervisorError> {
+        let null = File::options().read(true).write(true).open("/dev/null");
+        let args = "AT_FDCWD, \"/dev/null\", O_RDWR|O_CLOEXEC";
+        let null = null.map_err(SupervisorError::call(START, "openat", args))?;
+        let text = |text: &OsStr| CString::new(text.as_bytes()).unwrap_or_default();
+        let number = |fd: BorrowedFd<'_>| CString::new(fd.as_raw_fd().to_string()).unwrap_or_default();
+        let args = [
+            text(ARGV0.as_ref()),
+            text(new.container.id.as_ref()),
+            number(new.lock.as_fd()),
+            number(channel.as_fd()),
+        ];
+        let variable = |name: &OsStr, value: &OsStr| text(&[name, value].join(OsStr::new("=")));
+        let mut env: Vec<CString> = std::env::vars_os()
+            .filter(|(name, _)| name != "MINIDOCKER_ROOT")
+            .map(|(name, value)| variable(&name, &value))
+            .collect();
+        env.push(variable("MINIDOCKER_ROOT".as_ref(), store.root().as_os_str()));
+        Ok(Self { null, args, env })
+    }
+
+    /// In the child. A descriptor that our caller left open for us is not the container's to keep open.
+    fn become_supervisor(&self, lock: BorrowedFd<'_>, channel: BorrowedFd<'_>) -> SysError {
+        let ready = || {
+            let dup = |e| SysError::of("dup2", "/dev/null".to_owned(), e);
+            rustix::stdio::dup2_stdin(&self.null).map_err(dup)?;
+            rustix::stdio::dup2_stdout(&self.null).map_err(dup)?;
+            rustix::stdio::dup2_stderr(&self.null).map_err(dup)?;
+            sys::close_all_but(&[lock, channel])?;
+            sys::keep_across_exec(lock)?;
+            sys::keep_across_exec(channel)
+        };
+        match ready() {
+            Ok(()) => sys::execve(c"/proc/self/exe", &self.args, &self.env),
+            Err(e) => e,
+        }
+    }
 }
 
 /// A pipe for each stream that is wanted: (our ends by stream, its ends in the order of the protocol).
@@ -73,7 +136,7 @@ fn pipes(attach: Attach) -> Result<([Option<OwnedFd>; 3], Vec<OwnedFd>), Supervi
     for (at, wanted) in [attach.stdin, attach.stdout, attach.stderr].into_iter().enumerate() {
         if wanted {
             let (reading, writing) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
-                .map_err(|e| SupervisorError::io("make a pipe")(e.into()))?;
+                .map_err(SupervisorError::call(START, "pipe2", "[], O_CLOEXEC"))?;
             let (our, their) = if at == 0 { (writing, reading) } else { (reading, writing) };
             ours[at] = Some(our);
             theirs.push(their);

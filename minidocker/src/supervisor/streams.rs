@@ -46,7 +46,8 @@ impl Input {
 /// Makes the pipes of a container without a terminal: (our ends, its ends).
 pub(super) fn pipes(open_stdin: bool) -> Result<(Streams, Stdio), SupervisorError> {
     let pipe = || {
-        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| SupervisorError::io("make a pipe")(e.into()))
+        let made = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+        made.map_err(SupervisorError::call("make the container's streams", "pipe2", "[], O_CLOEXEC"))
     };
     let (stdin, input) = if open_stdin {
         let (theirs, ours) = pipe()?;
@@ -67,21 +68,22 @@ pub(super) fn nulls() -> Result<Stdio, SupervisorError> {
 
 fn null() -> Result<OwnedFd, SupervisorError> {
     let file = std::fs::File::options().read(true).write(true).open("/dev/null");
-    file.map(OwnedFd::from).map_err(SupervisorError::io("open /dev/null"))
+    let args = "AT_FDCWD, \"/dev/null\", O_RDWR|O_CLOEXEC";
+    file.map(OwnedFd::from).map_err(SupervisorError::call("make the container's streams", "openat", args))
 }
 
 impl Streams {
     /// The streams of a terminal: one descriptor for both directions.
     pub(super) fn of_terminal(master: OwnedFd, open_stdin: bool) -> Result<Self, SupervisorError> {
         nonblocking(&master)?;
-        let again = || master.try_clone().map_err(SupervisorError::io("dup the terminal"));
+        let again = || master.try_clone().map_err(SupervisorError::call("use the terminal", "dup", "…"));
         let input = if open_stdin { Some(Input::new(again()?)?) } else { None };
         Ok(Self { outputs: [Some(master), None], input })
     }
 }
 
 pub(super) fn nonblocking(fd: &OwnedFd) -> Result<(), SupervisorError> {
-    let failed = |e: Errno| SupervisorError::io("make a pipe non-blocking")(e.into());
+    let failed = |e: Errno| SupervisorError::call("carry the streams", "fcntl", "F_SETFL, O_NONBLOCK")(e);
     let flags = rustix::fs::fcntl_getfl(fd).map_err(failed)?;
     rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK).map_err(failed)
 }

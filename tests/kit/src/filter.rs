@@ -1,5 +1,6 @@
-//! A kernel that lacks some calls, as a seccomp filter plays it.
+//! A kernel that lacks some calls, as a seccomp filter plays it; and examples of other packages.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -29,21 +30,23 @@ fn works() -> bool {
     String::from_utf8_lossy(&out.stderr).contains("Operation not supported")
 }
 
-/// `cargo test` builds the example in its own package alone, `cargo xtask test` in all of them.
 fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expect("our own path");
-        let built = test.ancestors().nth(2).expect("target/profile/deps/test").join("examples/filter");
-        if !built.exists() {
-            let profile = built.ancestors().nth(2).and_then(|p| p.file_name()).unwrap_or_default();
-            let profile = if profile == "debug" { "dev".as_ref() } else { profile };
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo
-                .args(["build", "-q", "-p", "ch00-syscalls", "--example", "filter", "--profile"])
-                .arg(profile);
-            assert!(cargo.status().expect("start cargo").success(), "the example `filter` is not built");
-        }
-        built.to_str().expect("a path that is UTF-8").to_owned()
-    })
+    PROGRAM.get_or_init(|| example("ch00-syscalls", "filter").to_str().expect("UTF-8").to_owned())
+}
+
+/// An example of a package of ours, beside the running test. `cargo test` builds those of its own
+/// package alone, and with `--test` none; `cargo xtask test` builds all.
+#[must_use]
+pub fn example(package: &str, name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("our own path");
+    let profile = test.ancestors().nth(2).expect("target/profile/deps/test");
+    let built = profile.join("examples").join(name);
+    if !built.exists() {
+        let profile = profile.file_name().filter(|p| *p != "debug").unwrap_or("dev".as_ref());
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "-q", "-p", package, "--example", name, "--profile"]).arg(profile);
+        assert!(cargo.status().expect("start cargo").success(), "the example {name} is not built");
+    }
+    built
 }

@@ -45,7 +45,7 @@ mod words;
 
 pub use call::Call;
 pub use diff::{difference, tree};
-pub use filter::{may_filter, without};
+pub use filter::{example, may_filter, without};
 pub use minidocker::Minidocker;
 pub use output::Output;
 pub use peers::Dockerd;

@@ -122,9 +122,11 @@ impl Output {
     fn expect_message(self, first: &str, text: &str) -> Self {
         let (ours, has) = (first.starts_with("minidocker: "), first.contains(text));
         let (empty, calm) = (self.stdout.is_empty(), !self.err().contains("panicked at"));
+        let named = !self.err().contains("(os error");
         self.expect(ours, || "the first line of stderr doesn't begin with \"minidocker: \"".to_owned())
             .expect(has, || format!("expected in the first line of stderr: {text:?}"))
             .expect(empty, || "expected an empty stdout beside the message".to_owned())
             .expect(calm, || "it panicked".to_owned())
+            .expect(named, || "an errno is told by its number, not by its name".to_owned())
     }
 }

@@ -8,5 +8,8 @@
 /// The ELF file: to be written somewhere with mode 0755.
 pub static PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/program"));
 
+/// Another one for another [`PROGRAM`]: 16 hexadecimal digits.
+pub const PROGRAM_ID: &str = env!("PROGRAM_ID");
+
 /// The applets that stand in for a program which a host may lack.
 pub const FILL_INS: [&str; 4] = ["ps", "id", "mount", "ip"];

@@ -1,15 +1,14 @@
-//! runc and docker, set up to run the very root file system that hostbox is.
+//! Other tools, set up to run the very root file system that hostbox is.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::stats::Peer;
+use super::who::Who;
 use crate::workspace;
 
 /// Docker's default capabilities (moby, oci/caps/defaults.go).
@@ -29,8 +28,33 @@ const CAPABILITIES: [&str; 14] = [
     "CAP_KILL",
     "CAP_AUDIT_WRITE",
 ];
-/// The daemon is ready within this time, or never.
-const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Peers that are ready, and for each other one the reason why it isn't measured.
+#[derive(Default)]
+pub(super) struct Peers {
+    pub(super) ready: Vec<Peer>,
+    pub(super) missing: Vec<String>,
+}
+
+impl Peers {
+    pub(super) fn add(&mut self, name: &str, peer: Result<Peer>) {
+        match peer {
+            Ok(peer) => self.ready.push(peer),
+            Err(error) => self.missing.push(format!("{name}: {error:#}")),
+        }
+    }
+}
+
+/// The binary under test.
+pub(super) fn minidocker(room: &Path, store: &Path) -> Peer {
+    let (binary, store) = (room.join("bin/minidocker"), store.to_owned());
+    let what = said(Command::new(&binary).arg("version").env("MINIDOCKER_ROOT", &store));
+    Peer::new("minidocker", what.as_deref().unwrap_or("minidocker"), move |_| {
+        let mut command = Command::new(&binary);
+        command.args(["run", "--rm", "--network", "none", "hostbox", "true"]).env("MINIDOCKER_ROOT", &store);
+        command
+    })
+}
 
 /// The one layer of the only image in a store: the blob, a tar, maybe compressed.
 pub(super) fn layer(store: &Path) -> Result<PathBuf> {
@@ -48,14 +72,25 @@ pub(super) fn layer(store: &Path) -> Result<PathBuf> {
     blob(&manifest["layers"][0])
 }
 
-/// runc with a bundle as docker would write it: no terminal, docker's capabilities.
-pub(super) fn runc(folder: &Path, layer: &Path) -> Result<Peer> {
-    let bundle = folder.join("bundle");
-    let rootfs = bundle.join("rootfs");
+/// Unpacks the layer for tools that know no images.
+pub(super) fn rootfs(folder: &Path, layer: &Path) -> Result<PathBuf> {
+    let rootfs = folder.join("bundle/rootfs");
     fs::create_dir_all(&rootfs)?;
     workspace::run(Command::new("tar").arg("-xf").arg(layer).arg("-C").arg(&rootfs))?;
-    let runc = program(&["runc"]).context("is not installed")?;
-    workspace::run(Command::new(&runc).args(["spec", "--bundle"]).arg(&bundle))?;
+    Ok(rootfs)
+}
+
+/// runc with a bundle as docker would write it: no terminal, docker's capabilities. No overlay: the
+/// bundle's root is used as it is.
+pub(super) fn runc(folder: &Path, rootfs: &Path, who: &Who) -> Result<Peer> {
+    let (runc, version) = program(&["runc"])?;
+    let bundle = rootfs.parent().context("the bundle")?.to_owned();
+    let mut spec = Command::new(&runc);
+    spec.args(["spec", "--bundle"]).arg(&bundle);
+    if !who.is_root() {
+        spec.arg("--rootless");
+    }
+    workspace::run(&mut spec)?;
     let path = bundle.join("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path)?)?;
     config["process"]["args"] = json!(["true"]);
@@ -64,9 +99,15 @@ pub(super) fn runc(folder: &Path, layer: &Path) -> Result<Peer> {
         config["process"]["capabilities"][set] = json!(CAPABILITIES);
     }
     config["root"]["readonly"] = json!(false);
+    if !who.is_root() {
+        // The room has a network namespace, and a rootless bundle of runc's has none of its own.
+        let namespaces = config["linux"]["namespaces"].as_array_mut().context("runc's spec")?;
+        namespaces.push(json!({ "type": "network" }));
+        config["mounts"] = ours(&config["mounts"]);
+    }
     fs::write(&path, config.to_string())?;
     let state = folder.join("runc");
-    let peer = Peer::new("runc", move |number| {
+    let peer = Peer::new("runc", &version, move |number| {
         let mut command = Command::new(&runc);
         command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(&bundle);
         command.arg(format!("minidocker-bench-{}-{number}", std::process::id()));
@@ -76,114 +117,51 @@ pub(super) fn runc(folder: &Path, layer: &Path) -> Result<Peer> {
     Ok(peer)
 }
 
-/// A docker daemon in namespaces of its own, which end with it.
-pub(super) struct Docker {
-    daemon: Child,
-    cgroup: String,
-    command: Vec<OsString>,
-}
-
-impl Docker {
-    /// Starts dockerd on a private socket and gives it the layer as image `hostbox`.
-    pub(super) fn start(folder: &Path, layer: &Path) -> Result<Self> {
-        let dockerd = program(&["/usr/sbin/dockerd", "dockerd"]).context("dockerd is not installed")?;
-        let docker =
-            program(&["/usr/bin/docker", "docker"]).context("the docker command is not installed")?;
-        let data = folder.join("docker");
-        fs::create_dir(&data)?;
-        let socket = format!("unix://{}/docker.sock", data.display());
-        let cgroup = format!("minidocker-bench-{}", std::process::id());
-        let log = fs::File::create(data.join("log"))?;
-        let daemon = Command::new("unshare")
-            .args(["-m", "-n", "-p", "-f", "--mount-proc", "--kill-child", "--", "sh", "-c"])
-            // An empty /run: no containerd of the host is found there.
-            .args(["mount -t tmpfs run /run && exec \"$@\"", "sh"])
-            .arg(dockerd)
-            .args(["--host", &socket, "--cgroup-parent", &format!("/{cgroup}")])
-            .arg("--data-root")
-            .arg(data.join("data"))
-            .arg("--exec-root")
-            .arg(data.join("exec"))
-            .arg("--pidfile")
-            .arg(data.join("pid"))
-            .args(["--bridge", "none", "--iptables=false", "--storage-driver", "overlay2"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("start unshare")?;
-        let command = vec![docker.into_os_string(), "--host".into(), socket.into()];
-        let mut started = Docker { daemon, cgroup, command };
-        started.wait_until_ready(&data.join("log"))?;
-        let mut import = started.docker(&["import"]);
-        workspace::run(import.arg(layer).arg("hostbox").stdout(Stdio::null()))?;
-        started.peer().once(0)?;
-        Ok(started)
-    }
-
-    fn docker(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]).args(arguments);
-        command
-    }
-
-    fn wait_until_ready(&mut self, log: &Path) -> Result<()> {
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            let answer = self.docker(&["version"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-            if answer.success() {
-                return Ok(());
-            }
-            if let Some(status) = self.daemon.try_wait()? {
-                let words = fs::read_to_string(log).unwrap_or_default();
-                bail!("dockerd: {status}: {}", words.lines().last().unwrap_or_default());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        bail!("dockerd did not answer")
-    }
-
-    /// `docker run` of the same program.
-    pub(super) fn peer(&self) -> Peer {
-        let command = self.command.clone();
-        Peer::new("docker", move |_| {
-            let mut run = Command::new(&command[0]);
-            run.args(&command[1..]).args(["run", "--rm", "--network", "none", "hostbox", "true"]);
-            run
-        })
-    }
-}
-
-impl Drop for Docker {
-    /// Ends the daemon with its pid namespace, and removes the cgroups that it made.
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            // A cgroup whose processes are dying is busy for a moment.
-            let cgroup = hierarchy.path().join(&self.cgroup);
-            for _ in 0..100 {
-                if fs::remove_dir(&cgroup).is_ok() || !cgroup.exists() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
-        let _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(&self.cgroup));
-    }
-}
-
-/// The first of `names` that is there and tells its version.
-fn program(names: &[&str]) -> Result<PathBuf> {
-    let answers = |name: &&&str| {
-        Command::new(name)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|s| s.success())
+/// runc binds the host's /sys where it has no network namespace; with one it can mount its own.
+fn ours(mounts: &Value) -> Value {
+    let own = |mount: &Value| match mount["destination"].as_str() {
+        Some("/sys") => json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs",
+            "options": ["nosuid", "noexec", "nodev", "ro"] }),
+        _ => mount.clone(),
     };
-    let name = names.iter().find(answers);
-    ensure!(name.is_some(), "no {} that answers", names.join(" or "));
-    Ok(name.map(PathBuf::from).unwrap_or_default())
+    mounts.as_array().into_iter().flatten().map(own).collect()
+}
+
+/// bubblewrap: namespaces, mounts and capabilities; no cgroup, no overlay, no masked paths, no image.
+pub(super) fn bubblewrap(rootfs: &Path) -> Result<Peer> {
+    let (bwrap, version) = program(&["bwrap"])?;
+    let rootfs = rootfs.to_owned();
+    let peer = Peer::new("bubblewrap", &version, move |_| {
+        let mut command = Command::new(&bwrap);
+        command.args(["--unshare-all", "--die-with-parent", "--hostname", "bench", "--bind"]).arg(&rootfs);
+        command.args([
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--tmpfs",
+            "/dev/shm",
+            "--mqueue",
+            "/dev/mqueue",
+        ]);
+        command.args(["--chdir", "/", "--", "true"]);
+        command
+    });
+    peer.once(0)?;
+    Ok(peer)
+}
+
+/// The first of `names` that is there, and its version.
+pub(super) fn program(names: &[&str]) -> Result<(PathBuf, String)> {
+    let answering = |name: &&str| Some((PathBuf::from(name), said(Command::new(name).arg("--version"))?));
+    let found = names.iter().find_map(answering);
+    ensure!(found.is_some(), "no {} that answers", names.join(" or "));
+    Ok(found.unwrap_or_default())
+}
+
+/// The first line that a command says.
+fn said(command: &mut Command) -> Option<String> {
+    let out = command.stdin(Stdio::null()).output().ok().filter(|out| out.status.success())?;
+    Some(String::from_utf8_lossy(&out.stdout).lines().next().unwrap_or_default().trim().to_owned())
 }

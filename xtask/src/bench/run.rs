@@ -1,171 +1,154 @@
-//! `cargo xtask bench run`: the start of a container, beside those of others.
+//! `cargo xtask bench run`: the start of a container, beside the floor and beside other tools.
 //!
-//! All of them run the same root file system from one fresh file system: a tmpfs or a journaled ext4
-//! on a loop device (after large deletions every mkdir of an ext4 without a journal is slow). As
-//! root this happens in a mount namespace of its own, whose end takes all mounts with it.
+//! All of them run the same root file system from one fresh file system, in a room of their own.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, ValueEnum};
-use serde_json::json;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
 
-use super::peers;
-use super::stats::{self, Peer};
-use crate::table;
+use super::engines::{Cgroup, Docker, podman};
+use super::peers::{self, Peers};
+use super::record::{Machine, Measured, Record};
+use super::room::{self, Room, Store};
+use super::who::{self, Who};
+use super::{floor, report, stats};
 use crate::workspace::{self, Workspace};
 
 const WARM_UP: usize = 3;
 const FEWEST_RUNS: usize = 31;
+const COMMAND: &str = "run --rm --network none hostbox true";
 
 /// How to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many runs of each, at least 31.
+    /// How many rounds, at least 31.
     #[arg(long, default_value_t = FEWEST_RUNS)]
     runs: usize,
-    /// Where store, bundle and docker's data lie. A plain user gets /dev/shm.
+    /// Where the stores lie. A plain user gets /dev/shm.
     #[arg(long, value_enum, default_value_t = Store::Tmpfs)]
     store: Store,
+    /// As root: measure plain users, with one id and with subordinate ids.
+    #[arg(long)]
+    rootless: bool,
     /// Measure this binary instead of a fresh release build.
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// Already in a mount namespace of its own.
-    #[arg(long, hide = true)]
-    inside: bool,
+    /// Also keep the raw numbers here (book/data/bench-run.json).
+    #[arg(long)]
+    keep: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Store {
-    Tmpfs,
-    Ext4,
+/// What the process of a plain user is told.
+#[derive(Args)]
+pub(crate) struct Part {
+    #[arg(long)]
+    room: PathBuf,
+    #[arg(long)]
+    runs: usize,
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// The binary to measure: given, or a fresh release build.
+pub(super) fn binary(given: Option<&Path>, workspace: &Workspace) -> Result<PathBuf> {
+    match given {
+        Some(binary) => Ok(binary.canonicalize().with_context(|| format!("find {}", binary.display()))?),
+        None => {
+            // Inside of the room it is built already.
+            if !room::is_inside() {
+                workspace.cargo(&["build", "--release", "-p", "minidocker"])?;
+            }
+            Ok(workspace.target.join("release/minidocker"))
+        }
+    }
 }
 
 pub(super) fn bench(options: &Options) -> Result<bool> {
     ensure!(options.runs >= FEWEST_RUNS, "a median of fewer than {FEWEST_RUNS} runs says little");
-    let is_root = workspace::is_root()?;
-    if is_root && !options.inside {
-        let program = std::env::current_exe()?;
-        let error = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "--"])
-            .arg(program)
-            .args(std::env::args_os().skip(1))
-            .arg("--inside")
-            .exec();
-        return Err(error).context("start unshare");
-    }
     let workspace = Workspace::read()?;
-    if options.binary.is_none() {
-        workspace.cargo(&["build", "--release"])?;
-    }
-    let folder = tempfile::Builder::new().prefix("minidocker-bench-").tempdir_in(if is_root {
-        "/var/tmp"
+    let binary = binary(options.binary.as_deref(), &workspace)?;
+    let mut machine = Machine::look(&workspace.root);
+    room::enter()?;
+    let room = Room::make(options.store)?;
+    room.take(&binary, "minidocker")?;
+    floor::compile(&room.path().join("bin"))?;
+    let me = Who::me()?;
+    ensure!(me.is_root() || !options.rootless, "--rootless is for root: a plain user is that anyway");
+    let measured = if options.rootless {
+        who::add_plain_users(room.path())?;
+        let xtask = room.take(&std::env::current_exe()?, "xtask")?;
+        let of = |who: &Who| measure_as(who, room.path(), &xtask, options.runs);
+        Who::PLAIN.iter().map(of).collect::<Result<Vec<_>>>()?
     } else {
-        "/dev/shm"
-    })?;
-    if is_root {
-        mount(options.store, folder.path())?;
-    }
-    let measured = measure(options, &workspace, &folder.path().join("bench"), is_root);
-    if is_root {
-        workspace::run(Command::new("umount").arg("--lazy").arg(folder.path()))?;
-    }
-    measured
-}
-
-fn mount(store: Store, at: &Path) -> Result<()> {
-    let mut mount = Command::new("mount");
-    match store {
-        Store::Tmpfs => mount.args(["-t", "tmpfs", "-o", "size=4g", "bench"]),
-        Store::Ext4 => {
-            // Sparse, and without a name once it is mounted: the end of the mount frees it.
-            let image = at.with_extension("ext4");
-            let file = fs::File::create(&image)?;
-            file.set_len(4 << 30)?;
-            let made = workspace::run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
-            let mounted = made.and_then(|()| {
-                workspace::run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(at))
-            });
-            fs::remove_file(&image)?;
-            return mounted;
-        }
+        me.make_folder(room.path())?;
+        vec![measure(&me, room.path(), options.runs)?]
     };
-    workspace::run(mount.arg(at))
+    machine.look_again();
+    let store =
+        if me.is_root() { format!("{:?}", options.store).to_lowercase() } else { "/dev/shm".to_owned() };
+    let record = Record { version: 1, unit: "ms".into(), command: COMMAND.into(), store, machine, measured };
+    let name = if options.rootless { "run-rootless.json" } else { "run.json" };
+    let raw = workspace.target.join("bench").join(name);
+    for path in [Some(&raw), options.keep.as_ref()].into_iter().flatten() {
+        record.write(path)?;
+        println!("raw numbers: {}", path.display());
+    }
+    Ok(report::print(&record))
 }
 
-fn measure(options: &Options, workspace: &Workspace, folder: &Path, is_root: bool) -> Result<bool> {
-    fs::create_dir(folder)?;
+/// The same in a process of that user.
+fn measure_as(who: &Who, room: &Path, xtask: &Path, runs: usize) -> Result<Measured> {
+    let folder = who.make_folder(room)?;
+    let out = folder.join("measured.json");
+    let mut part = who.become_it()?;
+    part.arg(xtask).args(["bench", "part", "--runs", &runs.to_string(), "--room"]).arg(room);
+    part.arg("--out").arg(&out).current_dir(&folder).env("HOME", &folder);
+    workspace::run(&mut part).with_context(|| format!("measure as {}", who.name()))?;
+    serde_json::from_slice(&fs::read(&out)?).with_context(|| format!("read {}", out.display()))
+}
+
+/// `bench part`: what [`measure_as`] starts.
+pub(super) fn part(part: &Part) -> Result<bool> {
+    let measured = measure(&Who::me()?, &part.room, part.runs)?;
+    fs::write(&part.out, serde_json::to_vec(&measured)?)?;
+    Ok(true)
+}
+
+fn measure(who: &Who, room: &Path, runs: usize) -> Result<Measured> {
+    let folder = room.join(who.folder());
     let store = folder.join("store");
-    let built = || workspace.target.join("release/minidocker");
-    let binary = options.binary.clone().unwrap_or_else(built);
-    let mut all = vec![minidocker(binary, store.clone())];
-    all[0].once(0).context("the first run, which assembles hostbox")?;
-    let mut missing = Vec::new();
+    let ours = peers::minidocker(room, &store);
+    ours.once(0).context("the first run, which assembles hostbox")?;
+    let mut peers = Peers::default();
+    peers.ready.push(ours);
+    peers.ready.extend(floor::peers(room, &floor::lower(&store)?, who));
+    let layer = peers::layer(&store).context("hostbox's layer in the store")?;
+    let rootfs = peers::rootfs(&folder, &layer)?;
+    peers.add("bubblewrap", peers::bubblewrap(&rootfs));
+    peers.add("runc", peers::runc(&folder, &rootfs, who));
+    let cgroup = Cgroup::name();
     let mut docker = None;
-    if is_root {
-        let layer = peers::layer(&store).context("hostbox's layer in the store")?;
-        match peers::runc(folder, &layer) {
-            Ok(peer) => all.push(peer),
-            Err(error) => missing.push(format!("runc: {error:#}")),
-        }
-        match peers::Docker::start(folder, &layer) {
-            Ok(started) => {
-                all.push(started.peer());
-                docker = Some(started);
-            }
-            Err(error) => missing.push(format!("docker: {error:#}")),
-        }
+    if who.is_root() {
+        peers.add("podman", podman(&folder, &layer, &cgroup));
+        let started = Docker::start(&folder, &layer, &cgroup).map(|daemon| docker.insert(daemon).peer());
+        peers.add("docker", started);
     } else {
-        missing.push("runc, docker: need root".to_owned());
+        peers.missing.push("docker, podman: are measured as root".to_owned());
     }
-    let done = stats::interleave(&mut all, WARM_UP, options.runs);
+    println!("{} rounds of {} commands, as {}", runs + WARM_UP, peers.ready.len(), who.name());
+    let all = stats::interleave(&peers.ready, WARM_UP, runs);
     drop(docker);
-    done?;
-    report(&all, &missing, options, workspace)
+    Ok(Measured::new(who.name(), all?, peers.missing))
 }
 
-fn minidocker(binary: PathBuf, store: PathBuf) -> Peer {
-    Peer::new("minidocker", move |_| {
-        let mut command = Command::new(&binary);
-        command.args(["run", "--rm", "--network", "none", "hostbox", "true"]).env("MINIDOCKER_ROOT", &store);
-        command
-    })
-}
-
-/// Ours may take one of so many parts of a peer's time.
-fn goal(peer: &str) -> Option<f64> {
-    match peer {
-        "runc" => Some(3.0),
-        "docker" => Some(20.0),
-        _ => None,
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_binary_that_is_given_must_be_there() {
+        let workspace = crate::workspace::Workspace::read().unwrap();
+        let missing = super::binary(Some(std::path::Path::new("/nonexistent/x")), &workspace);
+        assert!(format!("{:#}", missing.unwrap_err()).starts_with("find /nonexistent/x"));
     }
-}
-
-fn report(all: &[Peer], missing: &[String], options: &Options, workspace: &Workspace) -> Result<bool> {
-    let Some(ours) = all.first().map(Peer::median).filter(|ms| *ms > 0.0) else {
-        bail!("nothing was measured")
-    };
-    let mut all_met = true;
-    let mut rows = Vec::new();
-    for peer in all {
-        let ratio = peer.median() / ours;
-        let goal = goal(peer.name);
-        all_met &= goal.is_none_or(|goal| ratio >= goal);
-        let words = goal.map(|goal| format!("{goal}, {}", if ratio >= goal { "met" } else { "MISSED" }));
-        let figures = [peer.median(), peer.p99()].map(|ms| format!("{ms:.2}"));
-        let row =
-            [&[peer.name.to_owned()], &figures[..], &[format!("{ratio:.1}"), words.unwrap_or_default()]];
-        rows.push(row.concat());
-    }
-    println!("{} interleaved runs of `true`, without network, in milliseconds", options.runs);
-    table::print(&["", "median", "p99", "times ours", "goal"], &rows);
-    missing.iter().for_each(|words| println!("not measured: {words}"));
-    let raw: serde_json::Map<_, _> = all.iter().map(|p| (p.name.to_owned(), json!(p.times))).collect();
-    let path = workspace.scratch("bench")?.join("run.json");
-    fs::write(&path, json!({ "unit": "ms", "times": raw }).to_string())?;
-    println!("raw numbers: {}", path.display());
-    Ok(all_met)
 }

@@ -28,12 +28,15 @@ const SINGLE: u32 = 60_811;
 pub(crate) const FIRST: u32 = 1_910_000_000;
 
 /// Covers the tables of users in a mount namespace of the command, so that nothing is written
-/// to the host's. `$1` is their directory, `$2` the uid; `$COVER` is run before the change of user.
+/// to the host's. `$1` is their directory, `$2` the uid; `$COVER` is run before the change of user, and
+/// `$FILTER`, a word a line, starts what changes the user.
 const COVER: &str = r#"
 for f in passwd group subuid subgid; do mount --bind "$1/$f" "/etc/$f" || exit 99; done
 eval "$COVER" || exit 98
 uid=$2; shift 2
-exec setpriv --reuid="$uid" --regid="$uid" --clear-groups -- "$@""#;
+IFS='
+'
+exec $FILTER setpriv --reuid="$uid" --regid="$uid" --clear-groups -- "$@""#;
 
 /// Root can play them all; a plain user is all the users there are.
 pub(crate) fn everybody() -> Vec<Who> {

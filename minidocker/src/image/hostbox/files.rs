@@ -8,12 +8,15 @@ use std::path::Path;
 
 use chroot::Root;
 use images::{History, ImageConfig, RootFs, RunConfig};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::programs::PATH;
 
 /// The prompt, in the words of bash and of busybox: `\w` is the working directory.
 const PS1: &str = r"[hostbox] \w # ";
+
+/// The name of our own program, which always comes along.
+pub(super) const HOLES: &str = "holes";
 
 /// hier(7). /root is closed, the temporary ones are sticky, /proc and /sys are mount points.
 const DIRS: [(&str, u32); 15] = [
@@ -59,9 +62,9 @@ pub(super) fn write(tree: &Path, shell: &Path) -> Result<(), String> {
     }
     let etc = root.make_dir_all(Path::new("/etc"), 0o755).map_err(shown)?;
     for (name, text) in FILES {
-        put(&etc, name, text)?;
+        put(&etc, name, text.as_bytes(), 0o644)?;
     }
-    put(&etc, "shrc", &shrc(shell))?;
+    put(&etc, "shrc", shrc(shell).as_bytes(), 0o644)?;
     let top = root.make_dir_all(Path::new("/"), 0o755).map_err(shown)?;
     chmod(&top, "/", 0o755)
 }
@@ -85,13 +88,26 @@ pub(super) fn link(tree: &Path, name: &str, to: &Path) -> Result<(), String> {
     }
 }
 
-fn put(dir: &OwnedFd, name: &str, text: &str) -> Result<(), String> {
+/// Puts our own program there: as `holes`, and by the names `instead_of`, of what the host lacks.
+/// Gives the reason where it can't run in this tree.
+pub(super) fn carry(tree: &Path, instead_of: &[&str]) -> Result<Option<String>, String> {
+    let bin = Root::open(tree).map_err(shown)?.make_dir_all(Path::new("/bin"), 0o755).map_err(shown)?;
+    put(&bin, HOLES, payload::PROGRAM, 0o755)?;
+    // Static, it needs nothing; otherwise the libc that the shell has brought along.
+    if let Err(why) = chroot::needs_of(tree, &Path::new("/bin").join(HOLES)) {
+        rustix::fs::unlinkat(&bin, HOLES, AtFlags::empty()).map_err(|e| failed("unlinkat", HOLES, e))?;
+        return Ok(Some(why.to_string()));
+    }
+    instead_of.iter().try_for_each(|name| link(tree, name, Path::new(HOLES))).map(|()| None)
+}
+
+fn put(dir: &OwnedFd, name: &str, bytes: &[u8], mode: u32) -> Result<(), String> {
     let how = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = rustix::fs::openat(dir, name, how, Mode::from_raw_mode(0o644))
+    let fd = rustix::fs::openat(dir, name, how, Mode::from_raw_mode(mode))
         .map_err(|e| failed("openat", name, e))?;
     let mut file = std::fs::File::from(fd);
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.set_permissions(std::fs::Permissions::from_mode(0o644)))
+    file.write_all(bytes)
+        .and_then(|()| file.set_permissions(std::fs::Permissions::from_mode(mode)))
         .map_err(|e| failed("write", name, e))
 }
 
@@ -175,5 +191,45 @@ mod tests {
             let said = prompt(shell, Some("mine> ")).unwrap();
             assert!(said.contains("mine> ") && !said.contains("hostbox"), "{shell:?}: {said:?}");
         }
+    }
+
+    /// Runs a program of a tree, with the tree as its root, and gives what it wrote.
+    fn in_tree(tree: &Path, words: &[&str]) -> String {
+        let mut command = Command::new("unshare");
+        // Of the host all but its files: /proc is what the host's is.
+        let script = r#"mkdir -p "$0/proc" && mount --rbind /proc "$0/proc" && exec chroot "$0" "$@""#;
+        command.args(["-Urm", "sh", "-c", script]).arg(tree).args(words);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn on_a_host_without_them_our_own_ps_id_mount_and_ip_come_along_and_run() {
+        // Of the host nothing but its shell.
+        let tree = tempfile::tempdir().unwrap();
+        let dash = chroot::find_program(Path::new("/"), "sh".as_ref(), &["/bin", "/usr/bin"].map(Path::new));
+        chroot::assemble(Path::new("/"), &[dash.unwrap()], tree.path(), u64::MAX).unwrap();
+        assert_eq!(carry(tree.path(), &payload::FILL_INS).unwrap(), None);
+        for name in payload::FILL_INS {
+            let link = std::fs::read_link(tree.path().join("bin").join(name)).unwrap();
+            assert_eq!(link, Path::new(HOLES));
+        }
+        assert!(in_tree(tree.path(), &["holes", "uid"]).starts_with("uid           own "));
+        assert!(in_tree(tree.path(), &["id"]).starts_with("uid=0 gid=0 groups=0"));
+        assert!(in_tree(tree.path(), &["ps", "-o", "pid=,comm="]).lines().any(|l| l.trim().ends_with(" ps")));
+        assert!(in_tree(tree.path(), &["mount"]).contains("proc on /proc type proc ("));
+        assert!(in_tree(tree.path(), &["ip", "link"]).starts_with("1: lo: <LOOPBACK"));
+    }
+
+    #[test]
+    fn without_the_libc_that_it_was_linked_with_our_own_is_left_out_and_named() {
+        let tree = tempfile::tempdir().unwrap();
+        let needs_nothing = chroot::needs_of(tree.path(), Path::new("/bin/holes"));
+        assert!(needs_nothing.is_err(), "it isn't there yet");
+        let said = carry(tree.path(), &["ps"]).unwrap();
+        // Static, it needs nothing; otherwise this empty tree has no libc.
+        assert_eq!(said.is_none(), tree.path().join("bin/holes").exists());
+        assert_eq!(said.is_none(), tree.path().join("bin/ps").is_symlink());
     }
 }

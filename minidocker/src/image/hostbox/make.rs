@@ -6,6 +6,8 @@ use images::{
     Compression, Layout, Manifest, Owners, PackOptions, Platform, Reference, media, pack_layer, spec,
 };
 
+use payload::FILL_INS;
+
 use super::programs::{self, EXTRA, Found, GUARANTEED, appeared, is_on_path};
 use super::record::{ANNOTATION, Record};
 use super::{files, trial::trial};
@@ -56,13 +58,20 @@ fn build(
 ) -> Result<Vec<String>, ImageError> {
     let Chosen { programs, mut notices, absent, applets } = choose(host, applets);
     let paths: Vec<PathBuf> = programs.iter().chain(&applets).map(|(_, path)| path.clone()).collect();
-    let report = chroot::assemble(host, &paths, tree, LIMIT_BYTES).map_err(hostbox)?;
-    for (name, path) in programs.iter().filter(|(name, _)| GUARANTEED.contains(name)) {
+    let limit_bytes = LIMIT_BYTES - payload::PROGRAM.len() as u64;
+    let report = chroot::assemble(host, &paths, tree, limit_bytes).map_err(hostbox)?;
+    for (name, path) in programs.iter().filter(|(name, _)| no_fill_in(name)) {
         if let Some(refused) = report.refused.iter().find(|r| r.program == *path) {
             notices.push(format!("hostbox has no {name}: {}: {}", path.display(), refused.why));
         }
     }
     let taken = |path: &PathBuf| !report.refused.iter().any(|r| r.program == *path);
+    let lacks = |name: &&str| !programs.iter().any(|(n, path)| n == name && taken(path));
+    let lacking: Vec<&str> = FILL_INS.into_iter().filter(lacks).collect();
+    if let Some(why) = files::carry(tree, &lacking).map_err(hostbox)? {
+        let without = lacking.into_iter().chain([files::HOLES]);
+        notices.extend(without.map(|name| format!("hostbox has no {name}: our own can't run: {why}")));
+    }
     let shell = programs.iter().chain(&applets).find(|(name, path)| *name == "sh" && taken(path));
     let Some((_, shell)) = shell else {
         return Err(ImageError::Hostbox(format!(
@@ -88,7 +97,7 @@ fn choose(host: &Path, applets: impl Fn(&Path, &Path) -> Vec<String>) -> Chosen 
     for name in GUARANTEED.into_iter().chain(EXTRA) {
         match programs::find(host, name) {
             Found::At(path) => chosen.programs.push((name, path)),
-            Found::Foreign(real) if GUARANTEED.contains(&name) => {
+            Found::Foreign(real) if no_fill_in(name) => {
                 chosen
                     .notices
                     .push(format!("hostbox has no {name}: {} is not of the system", real.display()));
@@ -98,7 +107,9 @@ fn choose(host: &Path, applets: impl Fn(&Path, &Path) -> Vec<String>) -> Chosen 
                 if !appeared(host, name) {
                     chosen.absent.push(name.to_owned());
                 }
-                wanted_of_busybox.push(name);
+                if !FILL_INS.contains(&name) {
+                    wanted_of_busybox.push(name);
+                }
             }
         }
     }
@@ -118,6 +129,11 @@ fn choose(host: &Path, applets: impl Fn(&Path, &Path) -> Vec<String>) -> Chosen 
         }
     }
     chosen
+}
+
+/// Whether a program is guaranteed, and we have none of our own for a host without it.
+fn no_fill_in(name: &str) -> bool {
+    GUARANTEED.contains(&name) && !FILL_INS.contains(&name)
 }
 
 /// What this busybox can do: it is built with the applets that its maker chose.
@@ -204,7 +220,9 @@ mod tests {
         assert_eq!(path_of(&chosen, "cat"), Some(Path::new("/run/current-system/sw/bin/cat")));
         for name in ["id", "ps", "grep", "wc"] {
             assert_eq!(path_of(&chosen, name), None, "{name}");
-            assert!(chosen.notices.contains(&format!("hostbox has no {name}: this machine has none")));
+            // Where our own stands in, nothing is lacking.
+            let notice = format!("hostbox has no {name}: this machine has none");
+            assert_eq!(chosen.notices.contains(&notice), ["grep", "wc"].contains(&name), "{name}");
             assert!(chosen.absent.contains(&name.to_owned()));
         }
     }
@@ -216,7 +234,8 @@ mod tests {
         symlink("../../snap/core/ps", host.path().join("usr/bin/ps")).unwrap();
         let chosen = choose(host.path(), |_, _| Vec::new());
         assert!(chosen.notices.contains(&"hostbox has no ls: /home/me/ls is not of the system".to_owned()));
-        assert!(chosen.notices.contains(&"hostbox has no ps: /snap/core/ps is not of the system".to_owned()));
+        assert_eq!((path_of(&chosen, "ps"), path_of(&chosen, "ls")), (None, None));
+        assert!(!chosen.notices.iter().any(|n| n.contains("no ps")), "our own stands in");
         assert!(path_of(&chosen, "cat").is_some());
         // The link stands there: it can't appear.
         assert!(!chosen.absent.contains(&"ls".to_owned()));
@@ -238,11 +257,9 @@ mod tests {
         let list = |_: &Path, _: &Path| ["ls", "ip", "seq"].map(str::to_owned).to_vec();
         let chosen = choose(host.path(), list);
         let busybox = PathBuf::from("/bin/busybox");
-        assert_eq!(
-            chosen.applets,
-            [("ls", busybox.clone()), ("ip", busybox.clone()), ("seq", busybox.clone())]
-        );
-        assert!(!chosen.notices.iter().any(|n| n.contains("no ip")));
-        assert!(chosen.notices.contains(&"hostbox has no ps: this machine has none".to_owned()));
+        // Our own `ip` comes before that of busybox.
+        assert_eq!(chosen.applets, [("ls", busybox.clone()), ("seq", busybox.clone())]);
+        assert!(!chosen.notices.iter().any(|n| n.contains("no ip") || n.contains("no ps")));
+        assert!(chosen.notices.contains(&"hostbox has no wc: this machine has none".to_owned()));
     }
 }

@@ -12,12 +12,14 @@ use super::programs::{appeared, on_host};
 pub(super) const ANNOTATION: &str = "io.github.minidocker.hostbox.sources";
 
 /// Counts the changes of what this module makes of the same sources.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// What the image depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     recipe: u32,
+    /// Which build of our own program is in it.
+    program: String,
     /// Path, size in bytes, mtime in nanoseconds since 1970.
     files: Vec<(PathBuf, u64, i64)>,
     /// Path and text.
@@ -32,6 +34,7 @@ impl Record {
         let text = |path: &PathBuf| Some((path.clone(), std::fs::read_link(on_host(host, path)).ok()?));
         Self {
             recipe: RECIPE,
+            program: payload::PROGRAM_ID.to_owned(),
             files: report.sources.iter().map(|s| (s.path.clone(), s.size_bytes, s.mtime_ns)).collect(),
             links: report.links.iter().filter_map(text).collect(),
             absent,
@@ -42,8 +45,7 @@ impl Record {
     pub(super) fn of(manifest: &Manifest) -> Option<Self> {
         let text = manifest.annotations.get(ANNOTATION)?;
         // One that can't be read is of another version: stale.
-        let unreadable = Self { recipe: 0, files: Vec::new(), links: Vec::new(), absent: Vec::new() };
-        Some(serde_json::from_str(text).unwrap_or(unreadable))
+        Some(serde_json::from_str(text).unwrap_or_default())
     }
 
     /// The newest mtime of a source, in seconds.
@@ -61,6 +63,7 @@ impl Record {
             !std::fs::read_link(on_host(host, path)).is_ok_and(|now| now == *text)
         };
         self.recipe != RECIPE
+            || self.program != payload::PROGRAM_ID
             || self.files.iter().any(changed_file)
             || self.links.iter().any(changed_link)
             || self.absent.iter().any(|name| appeared(host, name))
@@ -103,6 +106,13 @@ mod tests {
         assert_eq!(Record::of(&manifest), Some(record));
         manifest.annotations.insert(ANNOTATION.to_owned(), "of another version".to_owned());
         assert!(Record::of(&manifest).unwrap().is_stale(host.path()));
+    }
+
+    #[test]
+    fn another_build_of_our_own_program_makes_it_stale() {
+        let (host, record) = host();
+        let other = Record { program: "0123456789abcdef".to_owned(), ..record };
+        assert!(other.is_stale(host.path()));
     }
 
     #[test]

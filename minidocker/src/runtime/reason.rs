@@ -1,0 +1,87 @@
+//! How a step that failed is told: what was tried, why it can't be, and what to do.
+
+use std::path::Path;
+
+use chroot::MountError;
+use overlayfs::OverlayError;
+use security::SecurityError;
+use sys::{Errno, SysError};
+
+use super::report::Failure;
+
+pub(super) const NO_ROOTFS: &str = "cannot mount the rootfs";
+
+/// Where overlay's own diagnosis found the reason, the errno and its hint would only mislead.
+pub(super) fn no_overlay(error: &OverlayError) -> Failure {
+    let failure = Failure::of(NO_ROOTFS, error);
+    let remedy = match error {
+        OverlayError::Call(_) | OverlayError::Leftover { .. } | OverlayError::NoLower => return failure,
+        OverlayError::Missing { .. } | OverlayError::NotADirectory { .. } => {
+            "look what became of it since the container was made"
+        }
+        OverlayError::Overlap { .. } => "name a directory that lies outside of the store",
+        OverlayError::MountBelow { .. } => "name a directory without mounts below it, or run it as root",
+        OverlayError::LowerFileSystem { .. } | OverlayError::TooDeep { .. } => {
+            "copy the tree to another file system, such as ext4"
+        }
+        OverlayError::OtherMount { .. } | OverlayError::UpperFileSystem { .. } => {
+            "set MINIDOCKER_ROOT to a directory on another file system, such as ext4 or tmpfs"
+        }
+        OverlayError::TooLong { .. } => "set MINIDOCKER_ROOT to a shorter path",
+    };
+    Failure { message: NO_ROOTFS.to_owned(), ..failure }.advise(error.to_string(), remedy)
+}
+
+pub(super) fn not_mounted(mount: &chroot::Mount, error: &MountError) -> Failure {
+    let source = mount.source.as_ref().map(|s| s.display().to_string());
+    let source = source.or_else(|| mount.fstype.clone()).unwrap_or_default();
+    let message = format!("error mounting {source:?} to rootfs at {:?}", mount.destination);
+    let at = mount.destination.display();
+    let is_tmpfs = mount.fstype.as_deref() == Some("tmpfs");
+    match error {
+        MountError::Call { source: e, .. } if e.errno() == Errno::ENOTDIR => Failure::of(message, e).advise(
+            format!("the image has something of another kind at {at}, or above it"),
+            format!(
+                "ls -ld {at} in the image; Check if the specified host path exists and is the expected type"
+            ),
+        ),
+        MountError::Call { source: e, .. } if is_tmpfs && e.errno() == Errno::EINVAL => {
+            Failure::of(message, e).advise(
+                "one of the options has a value that tmpfs doesn't take",
+                "size=64m, mode=1777 (octal), uid and gid as numbers that the container has",
+            )
+        }
+        // The path is said already.
+        MountError::Call { source: e, .. } => Failure::of(message, e),
+        other => Failure::of(message, other),
+    }
+}
+
+pub(super) fn not_masked(path: &Path, error: &SecurityError) -> Failure {
+    let failure = Failure::of(format!("cannot mask {}", path.display()), error);
+    match error {
+        SecurityError::NotNull { .. } => failure.advise(
+            "a link of the image led a mount to /dev/null, where the null device should be",
+            "make /etc of the image a directory, and hostname, hosts, resolv.conf in it plain files",
+        ),
+        _ => failure,
+    }
+}
+
+pub(super) fn no_working_dir(dir: &Path, error: std::io::Error) -> Failure {
+    let call = SysError::of("mkdir", format!("{dir:?}, 0777"), error);
+    let remedy = "name a directory of the image, or a path where one can be made";
+    let at = dir.display();
+    match call.errno() {
+        // Docker's words.
+        Errno::EEXIST | Errno::ENOTDIR => {
+            Failure::of(format!("Cannot mkdir: {at} is not a directory"), &call)
+                .advise("a file or a link without a target is there, or above it", remedy)
+        }
+        Errno::EROFS | Errno::ENOENT | Errno::EACCES | Errno::EPERM => {
+            Failure::of(format!("Cannot mkdir: {at}"), &call)
+                .advise("it would lie where nothing can be made, such as below /proc or /sys", remedy)
+        }
+        _ => Failure::of(format!("Cannot mkdir: {at}"), &call),
+    }
+}

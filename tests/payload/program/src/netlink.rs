@@ -1,0 +1,191 @@
+//! rtnetlink(7) by hand: one request, and the messages of its answer. As much as `ip` needs here.
+//!
+//! The engine speaks to it through a library; a program that has to be small asks three questions.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use sys::{Errno, SysError};
+
+// linux/rtnetlink.h: what a message is about. Each kind has the numbers NEW, DEL, GET in this order.
+pub(crate) const RTM_NEWLINK: u16 = 16;
+pub(crate) const RTM_GETLINK: u16 = 18;
+pub(crate) const RTM_NEWADDR: u16 = 20;
+pub(crate) const RTM_GETADDR: u16 = 22;
+pub(crate) const RTM_GETROUTE: u16 = 26;
+
+// linux/netlink.h.
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
+/// Refuse what is there already, make what is not.
+const NLM_F_EXCL_CREATE: u16 = 0x600;
+const NLM_F_DUMP: u16 = 0x300;
+const HEADER_BYTES: usize = 16;
+
+/// One object: the fixed part of its message, and its attributes by their numbers.
+pub(crate) struct Object {
+    pub(crate) fixed: Vec<u8>,
+    attributes: BTreeMap<u16, Vec<u8>>,
+}
+
+impl Object {
+    pub(crate) fn attribute(&self, number: u16) -> Option<&[u8]> {
+        self.attributes.get(&number).map(Vec::as_slice)
+    }
+
+    pub(crate) fn number(&self, number: u16) -> Option<u32> {
+        Some(u32::from_ne_bytes(self.attribute(number)?.get(..4)?.try_into().ok()?))
+    }
+
+    /// Without the zero byte at its end.
+    pub(crate) fn text(&self, number: u16) -> Option<String> {
+        let bytes = self.attribute(number)?;
+        Some(String::from_utf8_lossy(bytes.strip_suffix(b"\0").unwrap_or(bytes)).into_owned())
+    }
+
+    pub(crate) fn address(&self, number: u16) -> Option<IpAddr> {
+        let bytes = self.attribute(number)?;
+        let four = <[u8; 4]>::try_from(bytes).ok().map(|b| IpAddr::V4(Ipv4Addr::from(b)));
+        four.or_else(|| Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?))))
+    }
+
+    /// The fixed part's number at `at`.
+    pub(crate) fn fixed_number(&self, at: usize) -> u32 {
+        let bytes = self.fixed.get(at..at + 4).and_then(|b| b.try_into().ok());
+        bytes.map_or(0, u32::from_ne_bytes)
+    }
+}
+
+/// All objects of a kind (`RTM_GET...`), whose fixed part has `fixed_bytes` bytes.
+///
+/// # Errors
+/// What socket(2), sendto(2), recvfrom(2) or the kernel in its answer say.
+pub(crate) fn dump(kind: u16, fixed_bytes: usize) -> Result<Vec<Object>, SysError> {
+    ask(kind, NLM_F_REQUEST | NLM_F_DUMP, &vec![0; fixed_bytes], &[], "dump")
+}
+
+/// Makes or changes one object; `what` is shown in an error.
+///
+/// # Errors
+/// As [`dump`]: `EPERM` without CAP_NET_ADMIN, `ENODEV`, `EEXIST`.
+pub(crate) fn change(
+    kind: u16,
+    is_new: bool,
+    fixed: &[u8],
+    attributes: &[(u16, Vec<u8>)],
+    what: &str,
+) -> Result<(), SysError> {
+    let flags = NLM_F_REQUEST | NLM_F_ACK | if is_new { NLM_F_EXCL_CREATE } else { 0 };
+    ask(kind, flags, fixed, attributes, what).map(drop)
+}
+
+fn ask(
+    kind: u16,
+    flags: u16,
+    fixed: &[u8],
+    attributes: &[(u16, Vec<u8>)],
+    what: &str,
+) -> Result<Vec<Object>, SysError> {
+    let failed = |call, errno: rustix::io::Errno| {
+        SysError::new(call, format!("AF_NETLINK, {what}"), Errno::from_raw(errno.raw_os_error()))
+    };
+    let (family, how) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
+    // No protocol is number 0: NETLINK_ROUTE.
+    let socket =
+        rustix::net::socket_with(family, SocketType::RAW, how, None).map_err(|e| failed("socket", e))?;
+    let kernel = SocketAddrNetlink::new(0, 0);
+    rustix::net::sendto(&socket, &message(kind, flags, fixed, attributes), SendFlags::empty(), &kernel)
+        .map_err(|e| failed("sendto", e))?;
+    let (mut objects, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+    loop {
+        let (received, _) = rustix::net::recv(&socket, &mut buffer[..], RecvFlags::empty())
+            .map_err(|e| failed("recvfrom", e))?;
+        for (kind, body) in messages(&buffer[..received]) {
+            match kind {
+                NLMSG_DONE => return Ok(objects),
+                NLMSG_ERROR => {
+                    // nlmsgerr: 0 is the acknowledgement, otherwise a negative errno.
+                    let errno = body.get(..4).and_then(|b| b.try_into().ok()).map_or(0, i32::from_ne_bytes);
+                    return match errno {
+                        0 => Ok(objects),
+                        errno => Err(failed("sendto", rustix::io::Errno::from_raw_os_error(-errno))),
+                    };
+                }
+                _ => objects.extend(object(body, fixed.len())),
+            }
+        }
+    }
+}
+
+fn message(kind: u16, flags: u16, fixed: &[u8], attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let mut body = fixed.to_vec();
+    for (number, value) in attributes {
+        body.resize(aligned(body.len()), 0);
+        body.extend(u16::to_ne_bytes(4 + value.len() as u16));
+        body.extend(number.to_ne_bytes());
+        body.extend(value);
+    }
+    let mut message = u32::to_ne_bytes((HEADER_BYTES + body.len()) as u32).to_vec();
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    // Sequence number and sender: one question a socket needs neither.
+    message.extend([0; 8]);
+    message.extend(body);
+    message
+}
+
+/// Kind and body of each message of a datagram.
+fn messages(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
+    let mut all = Vec::new();
+    while let Some(header) = bytes.first_chunk::<HEADER_BYTES>() {
+        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let Some(body) = bytes.get(HEADER_BYTES..length) else { break };
+        all.push((u16::from_ne_bytes([header[4], header[5]]), body));
+        bytes = bytes.get(aligned(length)..).unwrap_or_default();
+    }
+    all
+}
+
+fn object(body: &[u8], fixed_bytes: usize) -> Option<Object> {
+    let (fixed, mut rest) = body.split_at_checked(fixed_bytes)?;
+    let mut attributes = BTreeMap::new();
+    while let Some(&[a, b, c, d]) = rest.first_chunk::<4>() {
+        let length = u16::from_ne_bytes([a, b]) as usize;
+        let Some(value) = rest.get(4..length) else { break };
+        // The two highest bits say how it is stored.
+        attributes.insert(u16::from_ne_bytes([c, d]) & 0x3fff, value.to_vec());
+        rest = rest.get(aligned(length)..).unwrap_or_default();
+    }
+    Some(Object { fixed: fixed.to_vec(), attributes })
+}
+
+/// NLMSG_ALIGN, RTA_ALIGN: to the next multiple of 4.
+fn aligned(bytes: usize) -> usize {
+    bytes.next_multiple_of(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let sent = message(20, 0, &[7; 8], &[(1, vec![127, 0, 0, 1]), (3, b"lo\0".to_vec()), (9, vec![])]);
+        let read = messages(&sent);
+        assert_eq!((read.len(), read[0].0), (1, 20));
+        let object = object(read[0].1, 8).unwrap();
+        assert_eq!(object.address(1), Some("127.0.0.1".parse().unwrap()));
+        assert_eq!((object.text(3).as_deref(), object.attribute(9)), (Some("lo"), Some(&[][..])));
+    }
+
+    #[test]
+    fn half_a_message_is_none() {
+        let sent = message(20, 0, &[0; 8], &[]);
+        assert_eq!(messages(&sent[..sent.len() - 1]).len(), 0);
+        assert!(object(&[0; 4], 8).is_none());
+    }
+}
