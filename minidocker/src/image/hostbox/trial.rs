@@ -19,7 +19,7 @@ const MOST_SHOWN: u64 = 2000;
 /// What the kernel, the loader or the shell says, in words.
 pub(super) fn trial(tree: &Path, shell: &Path, privilege: Privilege) -> Result<(), String> {
     let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-    let (said, says) = pipe.map_err(|e| format!("pipe2: {e}"))?;
+    let (said, says) = pipe.map_err(|e| sys::SysError::of("pipe2", "O_CLOEXEC".to_owned(), e).to_string())?;
     match sys::clone3(&CloneArgs::default()).map_err(|e| e.to_string())? {
         Cloned::Child => {
             sys::set_sink(None);
