@@ -245,3 +245,25 @@ fn replace(value: &mut serde_json::Value, key: &str, by: &serde_json::Value) {
         _ => {}
     }
 }
+
+#[test]
+fn rm_f_of_a_damaged_record_leaves_no_cgroup() {
+    for file in ["cut", "gone"] {
+        let md = kit::ours!();
+        let client = crate::sleeper(&md, "bad");
+        let path = md.containers()[0].join("state.json");
+        md.supervisors().iter().for_each(|p| p.signal(rustix::process::Signal::KILL));
+        let _ = client.finish();
+        // The client cleared it: so this plays a death of both, before anything was cleared.
+        let id = md.containers()[0].file_name().unwrap().to_str().unwrap().to_owned();
+        let group = PathBuf::from("/sys/fs/cgroup/unified/minidocker").join(&id);
+        let made = fs::create_dir_all(&group).is_ok();
+        match file {
+            "cut" => fs::write(&path, "{").unwrap(),
+            _ => fs::remove_file(&path).unwrap(),
+        }
+        md.line("rm -f bad").ok().stdout_is("bad");
+        assert!(!group.exists(), "made by us: {made}");
+        md.nothing_left();
+    }
+}

@@ -43,7 +43,7 @@ fn a_full_standard_output_is_told_and_is_1() {
     md.line("run --name one hostbox true").ok();
     for line in ["ps -a", "ps -aq", "inspect one", "version", "--version", "--help", "run --help", "rm one"] {
         let out = redirected(&md, line, ">/dev/full");
-        out.complains(1, "cannot write to standard output: No space left on device");
+        out.complains(1, "cannot write to standard output: ENOSPC (No space left on device)");
     }
     // What was asked is done all the same, to every one that was named.
     for name in ["one", "two"] {

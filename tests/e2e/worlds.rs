@@ -1,6 +1,6 @@
 //! Hosts that this machine is not, as far as a mount namespace can play them.
 
-use kit::Who;
+use kit::{Minidocker, Who};
 
 /// `sh -c` text that runs `"$@"` where cgroup2 alone is mounted, as on most hosts of today.
 const PURE_V2: &str = "exec unshare -m sh -c 'mount --make-rprivate / && umount -R /sys/fs/cgroup && \
@@ -38,5 +38,30 @@ fn without_a_device_list_mknod_is_not_given_and_inspect_says_so() {
     }
     let out = crate::script(&md, "grep CapBnd /proc/self/status").ok();
     out.stdout_has("00000000a80425fb");
+    md.nothing_left();
+}
+
+/// The helper newuidmap gives no privileges any more: one id is all there is.
+const ONE_ID: &str = "exec setpriv --no-new-privs \"$@\"";
+
+#[test]
+fn a_store_of_one_id_grows_when_there_are_more_and_never_shrinks() {
+    kit::require!(Who::all().contains(&Who::Plain), "not-root", "only root can play another user");
+    let md = Minidocker::fresh(env!("CARGO_BIN_EXE_minidocker"), Who::Plain);
+    let maps = |through: &str| {
+        md.call(["run", "--rm", "hostbox", "wc", "-l", "/proc/self/uid_map"]).through(through).run()
+    };
+    maps(ONE_ID).ok().stdout_is("1 /proc/self/uid_map");
+    maps("exec unshare -r \"$@\"").ok().stdout_is("1 /proc/self/uid_map");
+    maps("exec \"$@\"").ok().stdout_is("2 /proc/self/uid_map");
+    for (through, why) in
+        [(ONE_ID, "no_new_privs"), ("exec unshare -r \"$@\"", "the user namespace that we are in")]
+    {
+        let out = maps(through).complains(125, &format!("the store {} was made", md.root().display()));
+        crate::advised(&out, "under another id map", why);
+        assert!(out.err().contains("do: change that, or set MINIDOCKER_ROOT to a new directory"), "{out:?}");
+        assert!(!out.err().contains(", ,") && !out.err().contains(" ,"), "{out:?}");
+    }
+    maps("exec \"$@\"").ok().stdout_is("2 /proc/self/uid_map");
     md.nothing_left();
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::workspace::Workspace;
-use crate::{arrows, book, climb, table, test};
+use crate::{arrows, book, climb, machine, table, test};
 
 /// What to leave out.
 #[derive(Args)]
@@ -18,7 +18,7 @@ pub(crate) struct Parts {
 
 type Check = fn(&Workspace) -> Result<bool>;
 
-const CHECKS: [(&str, Check); 6] = [
+const CHECKS: [(&str, Check); 7] = [
     ("fmt", |workspace| workspace.cargo(&["fmt", "--all", "--check"]).map(|()| true)),
     ("arrows", |_| arrows::check().map(|()| true)),
     ("climb", |_| climb::check().map(|()| true)),
@@ -26,6 +26,7 @@ const CHECKS: [(&str, Check); 6] = [
     ("clippy", |workspace| {
         workspace.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).map(|()| true)
     }),
+    ("aarch64", machine::check),
     ("test", |_| test::run(&test::Selection::default())),
 ];
 

@@ -6,6 +6,7 @@ mod book;
 mod climb;
 mod gate;
 mod lex;
+mod machine;
 mod paths;
 mod source;
 mod table;
@@ -26,7 +27,7 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Word {
-    /// The whole gate: fmt, arrows, climb, clippy, test.
+    /// The whole gate: fmt, arrows, climb, book, clippy, aarch64, test.
     Ci(gate::Parts),
     /// All tests, and one table: passed, failed, not run here and why.
     Test(test::Selection),

@@ -1,6 +1,8 @@
 //! What an errno means, where the errno alone misleads: one table, by (call, errno).
 
-use crate::Errno::{self, EACCES, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSPC, ENOSYS, EPERM};
+use crate::Errno::{
+    self, EACCES, EAGAIN, EBUSY, EDQUOT, EINVAL, ENODEV, ENOENT, ENOEXEC, ENOSPC, ENOSYS, EPERM, EROFS,
+};
 
 /// Two lines below a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,10 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
             "cat /proc/self/uid_map; more ids need lines in /etc/subuid and /etc/subgid"),
         (_, ENOSYS) => ("the kernel is older than this call (we need Linux 5.6), or a seccomp filter around us hides it",
             "uname -r; inside Docker or Podman: --security-opt seccomp=unconfined"),
+        (_, ENOSPC | EDQUOT) => ("the file system is full, has no inode left, or this user's quota is reached",
+            "df -h and df -i of the path; minidocker rm frees what containers wrote, MINIDOCKER_ROOT moves the store"),
+        (_, EROFS) => ("it lies on a file system that is mounted read-only",
+            "findmnt -T and the path shows which; MINIDOCKER_ROOT moves the store"),
         _ => return None,
     };
     Some(Hint { because, remedy })

@@ -172,12 +172,8 @@ pub fn start_helper(program: &Path, args: &[String]) -> Result<Child> {
     let argv = [&[program.display().to_string()], args].concat();
     call("execve", &[&program, &argv.as_slice()], || {
         let mut command = Command::new(program);
-        command
-            .args(args)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.args(args).env("LC_ALL", "C");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // Where an old filter answers EPERM for clone3, glibc's posix_spawn(3) knows no other way. Any
         // change of ids, here to the group that we have, lets the standard library use fork(2).
         command.spawn().or_else(|_| command.gid(nix::unistd::getegid().as_raw()).spawn())

@@ -1,6 +1,7 @@
 //! Runs one program in a root file system of its own.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +24,9 @@ struct Args {
     /// Only chroot(2), which root can leave again, and not pivot_root(2).
     #[arg(long)]
     chroot: bool,
+    /// What `holes` takes for the host's. What the borrowed room keeps apart isn't our doing.
+    #[arg(skip = payload::of_this_process() + payload::BORROWED)]
+    host: String,
     /// The program, and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     program: Vec<OsString>,
@@ -63,7 +67,8 @@ fn assemble(args: &Args, into: &Path) -> Result<()> {
     for refused in report.refused {
         eprintln!("{}: {}: {}", env!("CARGO_BIN_NAME"), refused.program.display(), refused.why);
     }
-    Ok(())
+    let bin = Root::open(into)?.make_dir_all(Path::new("/bin"), 0o755)?;
+    Ok(payload::put_holes(bin.as_fd(), &args.host)?)
 }
 
 fn run(args: &Args) -> Result<u8> {

@@ -8,11 +8,12 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use room::{As, Room, is_root, users};
+use kit::As;
+use room::Room;
 
 #[test]
 fn the_topmost_lowerdir_wins_and_writes_go_to_upper_alone() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         let (code, out) =
             room.sh(&[], "cat both; echo -n changed > both; echo -n more > fresh; cat dir/file");
@@ -29,7 +30,7 @@ fn the_topmost_lowerdir_wins_and_writes_go_to_upper_alone() {
 
 #[test]
 fn a_whiteout_is_a_character_device_0_0_for_root_and_rootless() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         let (code, out) = room.sh(&[], "rm gone; test ! -e gone; echo *");
         assert_eq!((code, out.as_str()), (0, "both dir new"), "{who:?}");
@@ -43,7 +44,7 @@ fn a_whiteout_is_a_character_device_0_0_for_root_and_rootless() {
 #[test]
 fn a_directory_made_anew_is_opaque_by_an_xattr_of_its_users_kind() {
     for (who, xattr) in [(As::Root, "trusted.overlay.opaque"), (As::Rootless, "user.overlay.opaque")] {
-        if !users().contains(&who) {
+        if !As::roots().contains(&who) {
             continue;
         }
         let room = Room::new(who);
@@ -57,7 +58,7 @@ fn a_directory_made_anew_is_opaque_by_an_xattr_of_its_users_kind() {
 
 #[test]
 fn switches_are_off_whatever_the_modules_defaults_are() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         // With redirect_dir a rename of a lower directory succeeds; without, it is EXDEV and mv copies.
         let script = "mv dir moved; chmod 700 new; grep ' overlay ' /proc/self/mountinfo | tail -n 1";
@@ -71,7 +72,7 @@ fn switches_are_off_whatever_the_modules_defaults_are() {
 
 #[test]
 fn paths_with_colons_commas_and_backslashes_mount() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::named(*who, r"o:v,e\r=l ay");
         let (code, out) = room.sh(&[], "cat both; echo -n changed > both");
         assert_eq!((code, out.as_str()), (0, "b"), "{who:?}");
@@ -81,7 +82,7 @@ fn paths_with_colons_commas_and_backslashes_mount() {
 
 #[test]
 fn more_lowerdirs_than_fit_in_a_page_mount_option_by_option() {
-    for who in users() {
+    for who in As::roots() {
         // The odd name says whether escapes are needed on this way too.
         let room = Room::named(*who, r"m:a,n\y");
         let lowers: Vec<String> = (0..150).map(|n| format!("layers/{n:0>60}")).collect();
@@ -110,7 +111,7 @@ fn where_the_long_way_is_missing_the_error_counts_lowerdirs_and_bytes() {
     if !cfg!(debug_assertions) {
         return; // a release build hears no injected error
     }
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         let lowers: Vec<String> =
             (0..200).map(|n| room.at(&format!("l{n:0>30}")).display().to_string()).collect();
@@ -135,11 +136,11 @@ fn where_the_long_way_is_missing_the_error_counts_lowerdirs_and_bytes() {
 
 #[test]
 fn a_volatile_upper_mounts_again_volatile_or_not() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         assert_eq!(room.sh(&["--volatile"], "echo -n kept > both").0, 0, "{who:?}");
         let mark = room.at("w/work/incompat/volatile");
-        assert!(!is_root() || mark.exists(), "{who:?}: the kernel leaves a mark");
+        assert!(!As::host_root() || mark.exists(), "{who:?}: the kernel leaves a mark");
         for flags in [["--volatile"].as_slice(), &[]] {
             let (code, out) = room.sh(flags, "cat both");
             assert_eq!((code, out.as_str()), (0, "kept"), "{who:?} {flags:?}");
@@ -150,7 +151,7 @@ fn a_volatile_upper_mounts_again_volatile_or_not() {
 
 #[test]
 fn upper_and_work_may_lie_inside_a_lower() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         let path = |p: &str| room.at(p).to_str().unwrap().to_owned();
         let (m, u, w, whole) = (path("m"), path("u"), path("w"), path(""));
@@ -163,7 +164,7 @@ fn upper_and_work_may_lie_inside_a_lower() {
 
 #[test]
 fn a_failed_mount_names_the_directory_that_is_at_fault() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         room.put("file", "");
         fs::create_dir(room.at("u/inner")).unwrap();
@@ -196,14 +197,14 @@ fn a_failed_mount_names_the_directory_that_is_at_fault() {
 
 #[test]
 fn a_lower_with_a_mount_below_it_is_no_layer_for_a_plain_user() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         let path = |p: &str| room.at(p).to_str().unwrap().to_owned();
         // The host's root has /proc below it everywhere.
         let (code, out) = room.run(&[&path("m"), &path("u"), &path("w"), "/", "--", "true"]);
         match who {
             As::Root => assert_eq!((code, out.as_str()), (0, "")),
-            As::Rootless => {
+            _ => {
                 assert_eq!(code, 125);
                 assert!(out.starts_with("the lowerdir / has a mount below it (/"), "{out}");
             }
@@ -213,7 +214,7 @@ fn a_lower_with_a_mount_below_it_is_no_layer_for_a_plain_user() {
 
 #[test]
 fn upper_on_another_file_system_than_work_is_told_and_so_is_an_overlay_as_upper() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         let path = |p: &str| room.at(p).to_str().unwrap().to_owned();
         let (m, u, w, a, b) = (path("m"), path("u"), path("w"), path("a"), path("b"));
@@ -236,7 +237,7 @@ fn upper_on_another_file_system_than_work_is_told_and_so_is_an_overlay_as_upper(
 
 #[test]
 fn a_third_overlay_on_two_others_is_told() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         for dir in ["u2", "w2", "m2", "u3", "w3", "m3"] {
             fs::create_dir(room.at(dir)).unwrap();
@@ -262,7 +263,7 @@ fn a_third_overlay_on_two_others_is_told() {
 
 #[test]
 fn the_try_says_yes_and_leaves_nothing() {
-    for who in users() {
+    for who in As::roots() {
         let room = Room::new(*who);
         let before = fs::read_dir(room.dir.path()).unwrap().count();
         let dir = room.dir.path().to_str().unwrap();
@@ -285,7 +286,7 @@ fn without_the_right_to_mount_the_answer_is_eperm() {
         userxattr: true,
         volatile: false,
     };
-    if is_root() {
+    if As::host_root() {
         // Root may: run the example as a plain user, without a user namespace.
         let words = ["m", "u", "w", "a"].map(|p| room.at(p));
         let mut command = Command::new(room.program());

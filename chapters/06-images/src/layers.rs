@@ -4,6 +4,7 @@
 //! layers/<hex of the diff id>/fs        the lower directory, never written to again
 //!                            /boot-id   during which boot it was unpacked
 //!                            /synced    it has been on the disk since
+//!                            /single-id some owners are only noted: there was one id for all
 //! ```
 //!
 //! Unpacking doesn't wait for the disk: a layer can be made again from its blob. So one that isn't
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::error::io_error;
 use crate::walk::remove_tree;
-use crate::{Digest, Error, UnpackOptions, unpack_layer};
+use crate::{Digest, Error, Owners, UnpackOptions, unpack_layer};
 
 /// A fresh number at each boot (random(4)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -38,9 +39,17 @@ pub fn is_unpacked(layers: &Path, diff_id: &Digest) -> bool {
         || fs::read(dir.join("boot-id")).is_ok_and(|then| fs::read(BOOT_ID).is_ok_and(|now| now == then))
 }
 
+/// Whether files of the layer should have other owners than they have, because it was unpacked by a
+/// user with a single id. Who has more ids unpacks it again.
+#[must_use]
+pub fn lacks_owners(layers: &Path, diff_id: &Digest) -> bool {
+    layers.join(diff_id.hex()).join("single-id").exists()
+}
+
 /// Unpacks the blob of a layer below `layers`, checks its diff id, and only then gives it its name.
 ///
-/// A layer that is there already is left alone; one from before the last boot is replaced.
+/// A layer that is there already is left alone. One from before the last boot is replaced, and one that
+/// lacks owners which can be had now.
 /// Rootless, this runs inside the id map of the store. The caller holds the lock of the images.
 ///
 /// # Errors
@@ -51,7 +60,8 @@ pub fn unpack_into_store(
     reader: impl Read,
     options: &UnpackOptions,
 ) -> Result<PathBuf, Error> {
-    if is_unpacked(layers, diff_id) {
+    let better = options.owners == Owners::Keep && lacks_owners(layers, diff_id);
+    if is_unpacked(layers, diff_id) && !better {
         return Ok(layer_dir(layers, diff_id));
     }
     sweep(layers);
@@ -79,9 +89,14 @@ pub fn unpack_into_store(
 fn fill(tmp: &TempDir, diff_id: &Digest, reader: impl Read, options: &UnpackOptions) -> Result<(), Error> {
     let (into, mark) = (tmp.path().join("fs"), tmp.path().join("boot-id"));
     DirBuilder::new().mode(0o755).create(&into).map_err(io_error("mkdir", &into))?;
-    let found = unpack_layer(reader, &into, options)?.diff_id;
+    let unpacked = unpack_layer(reader, &into, options)?;
+    let found = unpacked.diff_id;
     if found != *diff_id {
         return Err(Error::DiffId { expected: *diff_id, found });
+    }
+    if unpacked.owners_aside {
+        let mark = tmp.path().join("single-id");
+        File::create(&mark).map_err(io_error("openat", &mark))?;
     }
     fs::copy(BOOT_ID, &mark).map(drop).map_err(io_error("write", &mark))
 }

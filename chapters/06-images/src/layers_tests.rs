@@ -97,3 +97,27 @@ fn what_a_killed_process_left_is_swept() {
     unpack_into_store(layers.path(), &diff_id, &bytes[..], &options()).unwrap();
     assert_eq!(names(layers.path()), [diff_id.hex()]);
 }
+
+#[test]
+fn a_layer_whose_owners_were_put_aside_is_unpacked_again_by_who_has_more_ids() {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(0);
+    header.set_mode(0o644);
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    header.set_uid(if own.0 == 0 { 33 } else { own.0.into() });
+    header.set_gid(if own.0 == 0 { 33 } else { own.1.into() });
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_data(&mut header, "www", &b""[..]).unwrap();
+    let bytes = tar.into_inner().unwrap();
+    let diff_id = Digest::of(&bytes);
+    let layers = tempfile::tempdir().unwrap();
+    let dir = unpack_into_store(layers.path(), &diff_id, &bytes[..], &options()).unwrap();
+    assert!(is_unpacked(layers.path(), &diff_id) && lacks_owners(layers.path(), &diff_id));
+    assert_eq!(fs::metadata(dir.join("www")).unwrap().uid(), own.0);
+    unpack_into_store(layers.path(), &diff_id, &bytes[..], &options()).unwrap();
+    assert!(lacks_owners(layers.path(), &diff_id), "nobody has more ids");
+    unpack_into_store(layers.path(), &diff_id, &bytes[..], &UnpackOptions::root()).unwrap();
+    assert!(!lacks_owners(layers.path(), &diff_id));
+    assert_eq!(u64::from(fs::metadata(dir.join("www")).unwrap().uid()), header.uid().unwrap());
+    assert_eq!(names(layers.path()), [diff_id.hex()]);
+}

@@ -45,7 +45,7 @@ mod walk;
 pub use config::{History, ImageConfig, RootFs, RunConfig};
 pub use digest::{Digest, DigestError, Hashing};
 pub use error::Error;
-pub use layers::{is_unpacked, layer_dir, sync_layer, unpack_into_store};
+pub use layers::{is_unpacked, lacks_owners, layer_dir, sync_layer, unpack_into_store};
 pub use layout::{Layout, is_manifest};
 pub use pack::{Compression, PackOptions, Packed, hides_all_below, pack_layer};
 pub use reference::{Reference, ReferenceError};

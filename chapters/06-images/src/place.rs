@@ -39,6 +39,8 @@ pub(crate) struct Place<'a> {
     /// The entry that is being made, for errors.
     name: String,
     skipped: Vec<String>,
+    /// An owner other than root was only noted.
+    pub(crate) owners_aside: bool,
 }
 
 impl<'a> Place<'a> {
@@ -46,8 +48,9 @@ impl<'a> Place<'a> {
         let root =
             rustix::fs::openat(CWD, into, PATH_ONLY, Mode::empty()).map_err(io_error("openat", into))?;
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let (parent, directories, skipped) = Default::default();
-        Ok(Self { root, options, own, parent, directories, name: "(beginning)".to_owned(), skipped })
+        let (parent, directories, skipped, owners_aside) = Default::default();
+        let name = "(beginning)".to_owned();
+        Ok(Self { root, options, own, parent, directories, name, skipped, owners_aside })
     }
 
     /// Makes what `entry` says, or refuses it.
@@ -96,7 +99,7 @@ impl<'a> Place<'a> {
     }
 
     /// Gives the directories their metadata, children first, and tells what was left out.
-    pub(crate) fn finish(mut self) -> Result<Vec<String>, Error> {
+    pub(crate) fn finish(&mut self) -> Result<Vec<String>, Error> {
         self.parent = None;
         for (path, (inode, entry)) in std::mem::take(&mut self.directories).into_iter().rev() {
             self.name = path.display().to_string();
@@ -106,7 +109,7 @@ impl<'a> Place<'a> {
                 self.finish_at(dir.as_fd(), OsStr::new("."), &entry)?;
             }
         }
-        Ok(self.skipped)
+        Ok(std::mem::take(&mut self.skipped))
     }
 
     fn skip(&mut self, why: &str) {
@@ -214,8 +217,9 @@ impl<'a> Place<'a> {
             }
         }
         let carries = matches!(entry.kind, EntryType::Regular | EntryType::Continuous | EntryType::Directory);
-        let aside = self.options.owners == Owners::Single && carries && (uid, gid) != (0, 0);
-        let owner = aside.then(|| (OWNER_XATTR.into(), format!("{uid}:{gid}").into()));
+        let foreign = self.options.owners == Owners::Single && (uid, gid) != (0, 0);
+        self.owners_aside |= foreign;
+        let owner = (foreign && carries).then(|| (OWNER_XATTR.into(), format!("{uid}:{gid}").into()));
         // There is no setxattrat(2) before Linux 6.13.
         let full = proc_path(dir).join(name);
         for (key, value) in entry.xattrs.iter().chain(&owner) {

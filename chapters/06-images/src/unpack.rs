@@ -64,6 +64,8 @@ pub struct Unpacked {
     pub bytes: u64,
     /// What could not be made here: device nodes, attributes that the file system does not take.
     pub skipped: Vec<String>,
+    /// [`Owners::Single`], and some owner was not root.
+    pub owners_aside: bool,
 }
 
 /// Unpacks the layer that `reader` gives (a tar, or one in gzip) into the empty directory `into`.
@@ -90,7 +92,7 @@ pub fn unpack_layer(reader: impl Read, into: &Path, options: &UnpackOptions) -> 
     io::copy(&mut hashing, &mut io::sink()).map_err(|e| place.read_error(e))?;
     let skipped = place.finish()?;
     let (diff_id, _, _) = hashing.finish();
-    Ok(Unpacked { diff_id, entries, bytes, skipped })
+    Ok(Unpacked { diff_id, entries, bytes, skipped, owners_aside: place.owners_aside })
 }
 
 #[cfg(test)]

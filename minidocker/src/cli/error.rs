@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::container::ContainerError;
-use crate::runtime::Failure;
+use crate::runtime::{Failure, in_words};
 use crate::store::{Below, StoreError};
 
 /// What was typed can't be done. The text is Docker's, without `minidocker: `.
@@ -71,15 +71,6 @@ fn below(cause: &(dyn std::error::Error + 'static)) -> Option<Below> {
         Below::of(cause.downcast_ref::<sys::SysError>()?)
     };
     (told != Below::default()).then_some(told)
-}
-
-/// The standard library says `(os error 2)`, the kernel ENOENT.
-fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
-    let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-    match io.map(sys::Errno::from_raw) {
-        Some(errno) => format!("{errno:?} ({})", errno.desc()),
-        None => cause.to_string(),
-    }
 }
 
 fn tagged(tag: &str, text: &Option<String>) -> Option<String> {

@@ -35,6 +35,7 @@ pub use rm::Rm;
 pub use run::Run;
 pub use version::Version;
 
+use crate::runtime::in_words;
 use parse::{Asked, parse};
 use verb::{Arity, Verb};
 
@@ -151,7 +152,7 @@ pub fn print(text: &str) -> Result<(), Refused> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Refused::new(1, format!("cannot write to standard output: {e}")))
+            Err(Refused::new(1, format!("cannot write to standard output: {}", in_words(&e))))
         }
         _ => Ok(()),
     }

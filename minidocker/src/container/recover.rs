@@ -139,8 +139,11 @@ pub fn give_up(
 /// released its resources.
 ///
 /// # Errors
-/// Files that can't be removed. The container is gone from every list all the same.
+/// Files that can't be removed: the container is gone from every list all the same. `Leftover`.
 pub fn remove(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    if container.state().is_err() {
+        release_unrecorded(container)?;
+    }
     // A damaged request must not keep the container, nor its name.
     let name = container.request().map_or_else(|_| container.name(), |r| r.name);
     let gone = store.containers().join(format!(".gone-{}", container.id));
@@ -154,6 +157,17 @@ pub fn remove(store: &Store, container: &Container) -> Result<(), ContainerError
         }
     }
     Ok(remove_tree(store, &gone)?)
+}
+
+/// A damaged record doesn't tell what the container has on the host. Its cgroup bears its id.
+fn release_unrecorded(container: &Container) -> Result<(), ContainerError> {
+    let leftover = |e: &dyn std::error::Error| ContainerError::Leftover {
+        id: container.id.clone(),
+        reason: e.to_string(),
+    };
+    let world = cgroups::World::detect().map_err(|e| leftover(&e))?;
+    let dirs = world.group(&container.id).dirs().to_vec();
+    runtime::release(&runtime::Resource::Cgroup { dirs }).map_err(|e| leftover(&e))
 }
 
 /// Removes what a killed `create` or `remove` left: directories with a dot, and names of nobody.

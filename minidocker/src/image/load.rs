@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use images::{
     Descriptor, Digest, ImageConfig, Index, Layout, Manifest, Owners, Reference, UnpackOptions,
-    hides_all_below, is_manifest, is_unpacked, layer_dir, spec, unpack_into_store,
+    hides_all_below, is_manifest, is_unpacked, lacks_owners, layer_dir, spec, unpack_into_store,
 };
 
 use super::{Image, ImageError};
-use crate::store::{Lock, Privilege, Store, in_id_map};
+use crate::store::{Lock, Privilege, Store, StoreError, id_maps, in_id_map};
 
 /// The image of a manifest, or of the manifest for this machine in an index.
 pub(super) fn image(
@@ -116,7 +116,13 @@ fn unpack_missing(
     diff_ids: &[Digest],
     layers: &[Descriptor],
 ) -> Result<(), ImageError> {
-    let missing = |diff_id: &Digest| !is_unpacked(&store.layers(), diff_id);
+    let layers_dir = store.layers();
+    // Asked only where it matters: it reads /etc/subuid.
+    let lacking = diff_ids.iter().any(|diff_id| lacks_owners(&layers_dir, diff_id));
+    let more_ids = lacking && owners(store)? == Owners::Keep;
+    let missing = |diff_id: &Digest| {
+        !is_unpacked(&layers_dir, diff_id) || (more_ids && lacks_owners(&layers_dir, diff_id))
+    };
     if !diff_ids.iter().any(missing) {
         return Ok(());
     }
@@ -140,18 +146,18 @@ pub(super) fn unpack(
         unpack_into_store(&layers, diff_id, blob, &UnpackOptions::root())?;
         return Ok(());
     }
+    let owners = owners(store)?;
     let inside = || {
-        let options = UnpackOptions::rootless(owners());
+        let options = UnpackOptions::rootless(owners);
         unpack_into_store(&layers, diff_id, &blob, &options).map(drop)
     };
     in_id_map(store, inside).map_err(|source| ImageError::Layer { diff_id: *diff_id, source })
 }
 
-/// With a single id in the map, no file can belong to anybody else.
-fn owners() -> Owners {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let ids: u64 = map.lines().filter_map(|l| l.split_whitespace().nth(2)?.parse::<u64>().ok()).sum();
-    if ids == 1 { Owners::Single } else { Owners::Keep }
+/// With a single id in the store's map, no file can belong to anybody else.
+fn owners(store: &Store) -> Result<Owners, StoreError> {
+    let single = store.privilege() == Privilege::Rootless && id_maps(store)?.uid.len() == 1;
+    Ok(if single { Owners::Single } else { Owners::Keep })
 }
 
 /// The manifest that `reference` means, if its name stands in the index.

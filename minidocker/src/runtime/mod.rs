@@ -19,6 +19,6 @@ mod step;
 pub use create::{Created, Stdio, create, start};
 pub use plan::{Plan, PlanError};
 pub use report::{Failure, Report, read_report};
-pub(crate) use report::{receive, send, send_with};
+pub(crate) use report::{in_words, receive, send, send_with};
 pub use resource::{ReleaseError, Resource, RuntimeLedger, open_init, release};
 pub use step::{Step, StepKind};

@@ -74,7 +74,7 @@ fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn 
 }
 
 /// The standard library says `(os error 2)`, we say ENOENT.
-fn in_words(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn in_words(error: &(dyn Error + 'static)) -> String {
     let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
     let errno = io.or_else(|| error.downcast_ref::<Errno>().map(|e| e.raw_os_error()));
     match errno.map(sys::Errno::from_raw) {

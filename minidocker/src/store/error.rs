@@ -170,15 +170,13 @@ impl StoreError {
                 format!("it has version {found}, and this minidocker knows {known}"),
                 "use the newer minidocker",
             ),
-            Self::OtherIdMap { path, theirs, ours, why } => Below::advice(
-                format!(
-                    "its files have owners by the map {theirs}; now this user has {ours}{}",
-                    why.as_ref().map(|why| format!(", because {why}")).unwrap_or_default()
-                ),
-                format!(
-                    "use it as then, or set MINIDOCKER_ROOT to another directory than {}",
-                    path.display()
-                ),
+            Self::OtherIdMap { theirs, ours, why: None, .. } => Below::advice(
+                format!("its files have owners by the map {theirs}, and this user's is {ours} now"),
+                "restore the lines in /etc/subuid and /etc/subgid, or set MINIDOCKER_ROOT to a new directory",
+            ),
+            Self::OtherIdMap { theirs, why: Some(why), .. } => Below::advice(
+                format!("its files have owners by the map {theirs}, and only one id is mapped now: {why}"),
+                "change that, or set MINIDOCKER_ROOT to a new directory",
             ),
             Self::InIdMap { below, .. } => Below::clone(below),
             Self::Sys(call) => Below::of(call),

@@ -6,7 +6,7 @@ use std::io::{PipeReader, Read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use namespaces::idmap::{How, IdMap, Maps};
+use namespaces::idmap::{How, IdMap, Maps, Range};
 use sys::{CloneFlags, Cloned, Pid};
 
 use super::error::chain;
@@ -27,22 +27,37 @@ impl Record for IdMapRecord {
 }
 
 impl IdMapRecord {
-    fn of(maps: &Maps) -> Self {
-        Self { version: Self::VERSION, uid_map: maps.uid.to_string(), gid_map: maps.gid.to_string() }
+    /// As seen from the parent of our user namespace: under `unshare -r` files have the same owners as
+    /// without it, but other numbers.
+    fn of(maps: &Maps) -> Result<Self, StoreError> {
+        let read = |map: std::io::Result<IdMap>| map.map_err(unread());
+        let (uids, gids) = (read(IdMap::of("self"))?, read(IdMap::of_groups("self"))?);
+        let (uid_map, gid_map) = (through(&maps.uid, &uids), through(&maps.gid, &gids));
+        Ok(Self { version: Self::VERSION, uid_map: uid_map.to_string(), gid_map: gid_map.to_string() })
     }
 
-    fn is(&self, maps: &Maps) -> bool {
-        self.uid_map == maps.uid.to_string() && self.gid_map == maps.gid.to_string()
+    fn is(&self, other: &Self) -> bool {
+        (&self.uid_map, &self.gid_map) == (&other.uid_map, &other.gid_map)
     }
 
     /// Files of one id are owned by that id under every map that has it as id 0.
-    fn may_grow_to(&self, maps: &Maps) -> bool {
-        let first = |map: &IdMap| map.0.first().map(|r| format!("0 {} 1", r.outside));
-        let same = |text: &str, map: &IdMap| {
-            Some(text.split_whitespace().collect::<Vec<_>>().join(" ")) == first(map)
+    fn may_grow_to(&self, other: &Self) -> bool {
+        let same = |one: &str, more: &str| {
+            let begin = more.lines().next().and_then(|line| line.strip_prefix("0 ")?.split(' ').next());
+            begin.is_some_and(|outside| one == format!("0 {outside} 1\n"))
         };
-        same(&self.uid_map, &maps.uid) && same(&self.gid_map, &maps.gid)
+        same(&self.uid_map, &other.uid_map) && same(&self.gid_map, &other.gid_map)
     }
+}
+
+/// `map`, whose outside ids are those of a user namespace with the map `ours`, with the ids outside of that.
+fn through(map: &IdMap, ours: &IdMap) -> IdMap {
+    let outside = |range: &Range| ours.to_outside(range.outside).unwrap_or(range.outside);
+    IdMap(map.0.iter().map(|range| Range { outside: outside(range), ..*range }).collect())
+}
+
+fn unread() -> impl FnOnce(std::io::Error) -> StoreError {
+    StoreError::io("openat", "/proc/self/uid_map", "O_RDONLY|O_CLOEXEC")
 }
 
 /// The maps of every user namespace of this store. The first use decides and records them:
@@ -53,15 +68,15 @@ impl IdMapRecord {
 /// id may grow: its files are root's under every map of this user, and layers are unpacked again.
 pub fn id_maps(store: &Store) -> Result<Maps, StoreError> {
     let path = store.layers().join("idmap.json");
-    let maps =
-        Maps::for_this_process().map_err(StoreError::io("openat", "/proc/self/uid_map", "O_RDONLY"))?;
+    let maps = Maps::for_this_process().map_err(unread())?;
+    let ours = IdMapRecord::of(&maps)?;
     match recorded(&path)? {
-        Some(record) if record.is(&maps) => return Ok(maps),
-        Some(record) if !record.may_grow_to(&maps) => {
+        Some(record) if record.is(&ours) => return Ok(maps),
+        Some(record) if !record.may_grow_to(&ours) => {
             return Err(StoreError::OtherIdMap {
                 path: store.root().to_owned(),
                 theirs: in_one_line(&record.uid_map),
-                ours: in_one_line(&maps.uid.to_string()),
+                ours: in_one_line(&ours.uid_map),
                 why: maps.why_single.map(String::into_boxed_str),
             });
         }
@@ -69,12 +84,12 @@ pub fn id_maps(store: &Store) -> Result<Maps, StoreError> {
         _ => {}
     }
     let maps = if maps.how == How::Helpers { tried(maps)? } else { maps };
+    let ours = IdMapRecord::of(&maps)?;
     let _lock = Lock::exclusive(&store.lock_of("layers"))?;
     // Somebody else may have decided meanwhile.
-    if recorded(&path)?.is_some_and(|record| record.is(&maps)) {
-        return Ok(maps);
+    if recorded(&path)?.is_none_or(|record| !record.is(&ours)) {
+        write_record(&path, &ours, true)?;
     }
-    write_record(&path, &IdMapRecord::of(&maps), true)?;
     Ok(maps)
 }
 
@@ -163,4 +178,32 @@ fn answer<T: DeserializeOwned>(mut result: PipeReader, pid: Pid) -> Result<T, St
     read.map_err(|e| lost(e.to_string()))?;
     let done: Result<T, Told> = serde_json::from_slice(&text).map_err(|e| lost(e.to_string()))?;
     done.map_err(in_child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(map: &str) -> IdMapRecord {
+        IdMapRecord { version: 1, uid_map: map.to_owned(), gid_map: map.to_owned() }
+    }
+
+    #[test]
+    fn a_store_of_one_id_may_grow_and_no_other() {
+        let (one, more) = (record("0 1000 1\n"), record("0 1000 1\n1 100000 65536\n"));
+        assert!(one.may_grow_to(&more) && one.may_grow_to(&one));
+        assert!(!more.may_grow_to(&one));
+        assert!(!more.may_grow_to(&record("0 1000 1\n1 200000 65536\n")));
+        assert!(!one.may_grow_to(&record("0 1001 1\n1 100000 65536\n")));
+    }
+
+    #[test]
+    fn the_same_owners_are_the_same_map_from_within_a_user_namespace() {
+        let text = |map: IdMap| map.to_string();
+        let map = |text: &str| text.parse::<IdMap>().unwrap();
+        assert_eq!(text(through(&map("0 0 1"), &map("0 1000 1"))), "0 1000 1\n");
+        let more = "0 1000 1\n1 100000 65536\n";
+        assert_eq!(text(through(&map("0 0 1\n1 1 65536"), &map(more))), more);
+        assert_eq!(text(through(&map(more), &map("0 0 4294967295"))), more);
+    }
 }

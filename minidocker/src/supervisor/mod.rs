@@ -21,13 +21,14 @@ pub use protocol::{Answer, Attach, Call, Verb};
 pub use relay::{Foreground, carry, hold_signals};
 pub use spawn::{Session, reap, spawn};
 
+use crate::runtime::in_words;
 use crate::store::Below;
 
 /// A conversation with a supervisor that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
     /// A call on a socket, a pipe or the log failed.
-    #[error("{what}: {}", errno(source))]
+    #[error("{what}: {}", in_words(source))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -85,13 +86,5 @@ impl SupervisorError {
 
     pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what, source }
-    }
-}
-
-/// The standard library says `(os error 24)`, the kernel EMFILE.
-fn errno(error: &std::io::Error) -> String {
-    match error.raw_os_error().map(sys::Errno::from_raw) {
-        Some(errno) => format!("{errno:?} ({})", errno.desc()),
-        None => error.to_string(),
     }
 }

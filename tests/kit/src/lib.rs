@@ -6,6 +6,7 @@
 //! | [`Running`], [`Output`] | a started command with a bounded time, and what it left |
 //! | [`Left`], [`HostSnapshot`] | what one root left on the host; the host before and after |
 //! | [`Who`] | the user of the tests, a plain user, a plain user with a single id |
+//! | [`As`] | root of the host, root of a user namespace: whose a mount namespace is |
 //! | [`debian`], [`small_rootfs`] | root file systems |
 //! | [`without`] | a kernel that lacks some calls |
 //! | [`require!`] | a skip that is counted, with its reason |
@@ -35,6 +36,7 @@ mod place;
 mod processes;
 mod pty;
 mod room;
+mod room_of;
 mod rootfs;
 mod running;
 mod skip;
@@ -50,6 +52,7 @@ pub use minidocker::Minidocker;
 pub use output::Output;
 pub use peers::Dockerd;
 pub use processes::Process;
+pub use room_of::As;
 pub use rootfs::{add_program, debian, give, small_rootfs};
 pub use running::Running;
 pub use skip::{is_newer_than_docker, skip};

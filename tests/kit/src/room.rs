@@ -75,7 +75,11 @@ pub(crate) fn clean(room: &Path, ids: &[String]) {
         let _ = rustix::mount::unmount(point.as_str(), UnmountFlags::DETACH);
     }
     for dir in crate::snapshot::cgroups_of(ids).iter().rev() {
-        let _ = fs::remove_dir(dir);
+        // A killed process is a member until its exit is complete.
+        let busy = || fs::remove_dir(dir).is_err_and(|e| e.kind() == std::io::ErrorKind::ResourceBusy);
+        (0..100)
+            .take_while(|_| busy())
+            .for_each(|_| std::thread::sleep(std::time::Duration::from_millis(20)));
     }
     remove_tree(room);
 }

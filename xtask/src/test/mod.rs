@@ -62,8 +62,13 @@ pub(crate) fn run(selection: &Selection) -> Result<bool> {
 }
 
 /// Whether nobody watches (`CI=true`): a skip must then be allowed.
-fn is_ci() -> bool {
+pub(crate) fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
+}
+
+/// Whether the list of allowed skips has this reason for this user.
+pub(crate) fn is_allowed(root: &Path, reason: &str) -> Result<bool> {
+    Ok(skips::allowed(root)?.contains_key(reason))
 }
 
 fn run_binary(binary: &TestBinary, command: Command, scratch: &Path) -> Result<Outcome> {

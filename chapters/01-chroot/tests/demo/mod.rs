@@ -109,7 +109,7 @@ impl Room {
 
 /// By cp(1): a descriptor of ours that is open for writing would go into what another thread starts
 /// at that moment, and execve(2) would answer ETXTBSY.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").args([from, to]).status().unwrap().success());
 }
 

@@ -2,42 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use kit::As;
 use tempfile::TempDir;
-
-/// As whom the overlay is mounted.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum As {
-    /// Root of the host.
-    Root,
-    /// A plain user who is root of a user namespace with one id.
-    Rootless,
-}
-
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Root can try both, a plain user the second.
-pub(crate) fn users() -> &'static [As] {
-    let mut test = Command::new("unshare");
-    test.args(["--user", "--map-root-user", "true"]).stderr(Stdio::null());
-    if is_root() {
-        test.uid(65534).gid(65534);
-    }
-    match (is_root(), test.status().is_ok_and(|s| s.success())) {
-        (true, true) => &[As::Root, As::Rootless],
-        (false, true) => &[As::Rootless],
-        (root, false) => {
-            kit::skip("no-userns", &"plain users may not make user namespaces here");
-            if root { &[As::Root] } else { &[] }
-        }
-    }
-}
 
 /// A directory with `b`, `a` (lowers), `u`, `w`, `m`, owned by who mounts.
 pub(crate) struct Room {
@@ -72,11 +42,7 @@ impl Room {
         room.put("a/gone", "x");
         room.put("a/dir/file", "x");
         room.put("a/new", "x");
-        // The example, where every user may run it. Copied by another process: a copy that we write
-        // ourselves may be open in a child of another test that just starts (ETXTBSY).
-        let test = std::env::current_exe().unwrap();
-        let example = test.parent().unwrap().parent().unwrap().join("examples/overlay");
-        assert!(Command::new("cp").args([example, room.program()]).status().unwrap().success());
+        As::copy_example("ch04-overlayfs", "overlay", &room.program());
         room.own();
         room
     }
@@ -95,7 +61,7 @@ impl Room {
     }
 
     pub(crate) fn own(&self) {
-        if self.who == As::Rootless && is_root() {
+        if self.who == As::Rootless && As::host_root() {
             let done = Command::new("chown").args(["-R", "65534:65534"]).arg(self.dir.path()).status();
             assert!(done.unwrap().success());
         }
@@ -103,16 +69,9 @@ impl Room {
 
     /// Runs the example in a new mount namespace.
     pub(crate) fn run(&self, words: &[&str]) -> (i32, String) {
-        let mut command = Command::new("unshare");
-        match self.who {
-            As::Root => command.args(["--mount", "--propagation", "private"]),
-            As::Rootless => command.args(["--user", "--map-root-user", "--mount"]),
-        };
-        if self.who == As::Rootless && is_root() {
-            command.uid(65534).gid(65534);
-        }
-        command.arg(self.program()).args((self.who == As::Rootless).then_some("--userxattr")).args(words);
-        let out = command.current_dir("/").stdin(Stdio::null()).stderr(Stdio::inherit()).output().unwrap();
+        let mut command = self.who.command(&self.program());
+        command.args((self.who == As::Rootless).then_some("--userxattr")).args(words);
+        let out = command.stderr(Stdio::inherit()).output().unwrap();
         (out.status.code().unwrap(), String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
     }
 
@@ -128,7 +87,7 @@ impl Room {
 impl Drop for Room {
     /// `work/work` has mode 0 and a foreign owner: root may, a plain user only inside the map.
     fn drop(&mut self) {
-        if !is_root() {
+        if !As::host_root() {
             let words = ["--user", "--map-root-user", "chmod", "-R", "u+rwx"];
             let _ = Command::new("unshare").args(words).arg(self.dir.path()).status();
         }

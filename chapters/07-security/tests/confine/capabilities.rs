@@ -2,7 +2,7 @@
 
 use security::{CapSet, DOCKER_DEFAULT, capability};
 
-use crate::run::{As, field, is_root, roots, run};
+use crate::run::{As, field, run};
 
 const SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
 
@@ -22,7 +22,7 @@ fn bits(names: &[&str]) -> u64 {
 
 #[test]
 fn root_of_a_container_has_dockers_set_before_and_after_an_exec() {
-    for who in roots() {
+    for who in As::roots() {
         for words in [["become", "0", "0", "-", "docker", "docker", "-"].as_slice(), &["apply", "docker"]] {
             let words: Vec<&str> = words.iter().copied().chain(["--", "cat", "/proc/self/status"]).collect();
             let out = run(*who, &words);
@@ -36,7 +36,7 @@ fn root_of_a_container_has_dockers_set_before_and_after_an_exec() {
 
 #[test]
 fn a_user_who_is_not_root_keeps_only_the_bounding_set() {
-    if !is_root() {
+    if !As::host_root() {
         kit::skip("not-root", &"one id can't become another");
         return;
     }
@@ -50,7 +50,7 @@ fn a_user_who_is_not_root_keeps_only_the_bounding_set() {
 
 #[test]
 fn no_supplementary_group_of_the_host_is_kept() {
-    if !is_root() {
+    if !As::host_root() {
         kit::skip("not-root", &"one id can't set groups");
         return;
     }
@@ -63,7 +63,7 @@ fn no_supplementary_group_of_the_host_is_kept() {
 
 #[test]
 fn ambient_capabilities_survive_the_exec_of_a_user_who_is_not_root() {
-    if !is_root() {
+    if !As::host_root() {
         kit::skip("not-root", &"one id can't become another");
         return;
     }
@@ -77,7 +77,7 @@ fn ambient_capabilities_survive_the_exec_of_a_user_who_is_not_root() {
 
 #[test]
 fn what_the_process_lacks_itself_is_told_and_left_out() {
-    for who in roots() {
+    for who in As::roots() {
         let out = run(*who, &["apply", "chown,kill", "apply", "docker", "--", "cat", "/proc/self/status"]);
         let left = bits(&["chown", "kill"]) & !lacking(*who).bits();
         assert_eq!(sets(&out), [0, left, left, left, 0], "{who:?}");
@@ -93,7 +93,7 @@ fn what_the_process_lacks_itself_is_told_and_left_out() {
 
 #[test]
 fn every_capability_of_the_kernel_can_be_dropped() {
-    for who in roots() {
+    for who in As::roots() {
         let out = run(*who, &["become", "0", "0", "-", "-", "-", "-", "--", "cat", "/proc/self/status"]);
         assert_eq!(sets(&out), [0; 5], "{who:?}: {out}");
     }
@@ -101,7 +101,7 @@ fn every_capability_of_the_kernel_can_be_dropped() {
 
 #[test]
 fn where_groups_are_denied_none_is_fine_and_one_is_eperm() {
-    if !roots().contains(&As::Rootless) {
+    if !As::roots().contains(&As::Rootless) {
         return;
     }
     let words = |groups| ["become", "0", "0", groups, "docker", "docker", "-", "--", "id", "-u"];
@@ -112,7 +112,7 @@ fn where_groups_are_denied_none_is_fine_and_one_is_eperm() {
 
 #[test]
 fn an_id_without_a_place_in_the_map_is_einval() {
-    if !roots().contains(&As::Rootless) {
+    if !As::roots().contains(&As::Rootless) {
         return;
     }
     let out = run(As::Rootless, &["become", "7", "0", "-", "docker", "-", "-", "--", "id"]);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use security::{MASKED_PATHS, READONLY_PATHS, masked_paths};
 
-use crate::run::{roots, run};
+use crate::run::{As, run};
 
 /// Arguments of the example, and a shell that goes on after an error.
 fn sh<'a>(words: &[&'a str], script: &'a str) -> Vec<&'a str> {
@@ -13,7 +13,7 @@ fn sh<'a>(words: &[&'a str], script: &'a str) -> Vec<&'a str> {
 
 #[test]
 fn a_masked_file_is_empty_and_so_is_a_masked_directory() {
-    for who in roots() {
+    for who in As::roots() {
         let words = [
             "mask",
             "/proc/meminfo",
@@ -40,7 +40,7 @@ fn a_masked_file_is_empty_and_so_is_a_masked_directory() {
 
 #[test]
 fn each_of_dockers_masked_paths_can_be_masked_here() {
-    for who in roots() {
+    for who in As::roots() {
         let paths = masked_paths();
         assert!(MASKED_PATHS.iter().all(|p| paths.contains(&p.into())));
         let words: Vec<&str> = paths.iter().flat_map(|p| ["mask", p.to_str().unwrap()]).collect();
@@ -51,7 +51,7 @@ fn each_of_dockers_masked_paths_can_be_masked_here() {
 
 #[test]
 fn a_link_is_followed_and_what_it_leads_to_is_hidden() {
-    for who in roots() {
+    for who in As::roots() {
         let script = "cd {}; echo secret > real; ln -s real link; mkdir d; echo secret > d/f; ln -s d dlink
             {program} mask {}/link mask {}/dlink -- sh -c 'cat real link; ls d dlink; readlink link'";
         let out = run(*who, &sh(&[], script));
@@ -61,7 +61,7 @@ fn a_link_is_followed_and_what_it_leads_to_is_hidden() {
 
 #[test]
 fn a_read_only_path_gives_erofs_and_can_still_be_read() {
-    for who in roots() {
+    for who in As::roots() {
         let words: Vec<&str> = READONLY_PATHS.iter().flat_map(|p| ["readonly", *p]).collect();
         let script = "cat /proc/sys/kernel/ostype; echo x > /proc/sys/kernel/hostname";
         let told = READONLY_PATHS.iter().map(|p| format!("readonly {p} {}\n", Path::new(p).exists()));
@@ -77,7 +77,7 @@ fn a_read_only_path_gives_erofs_and_can_still_be_read() {
 
 #[test]
 fn flags_that_a_mount_has_are_kept_and_missing_paths_are_left_out() {
-    for who in roots() {
+    for who in As::roots() {
         let script = "mount -t tmpfs -o nosuid,nodev,noexec,noatime none {}; cd {}; mkdir d; echo x > f
             {program} readonly {}/d readonly {}/f readonly {}/none -- sh -c '
                 (echo y > f; mkdir d/e) 2>&1 | grep -c \"Read-only file system\"
@@ -91,7 +91,7 @@ fn flags_that_a_mount_has_are_kept_and_missing_paths_are_left_out() {
 #[test]
 fn locked_flags_of_the_hosts_mounts_do_not_stop_a_remount() {
     // In a user namespace the flags of inherited mounts can't be taken away (mount_namespaces(7)).
-    for who in roots() {
+    for who in As::roots() {
         let out = run(*who, &sh(&["readonly", "/dev/pts", "readonly", "/proc", "readonly", "/tmp"], "true"));
         assert_eq!(out, "readonly /dev/pts true\nreadonly /proc true\nreadonly /tmp true\n", "{who:?}");
     }
@@ -99,7 +99,7 @@ fn locked_flags_of_the_hosts_mounts_do_not_stop_a_remount() {
 
 #[test]
 fn a_dev_null_that_is_a_file_hides_nothing_and_is_refused() {
-    for who in roots() {
+    for who in As::roots() {
         let script = "echo visible > {}/f; mount --bind {}/f /dev/null; {program} mask /proc/meminfo -- true";
         let message =
             "failed: /dev/null is not the character device 1:3, so /proc/meminfo can't be masked with it\n";
@@ -110,7 +110,7 @@ fn a_dev_null_that_is_a_file_hides_nothing_and_is_refused() {
 #[test]
 fn kernels_before_openat2_mask_too() {
     // The injected error is heard by debug builds alone; elsewhere this is the usual way once more.
-    for who in roots() {
+    for who in As::roots() {
         let script = "export MINIDOCKER_INJECT=client:openat2:ENOSYS
             {program} mask /proc/meminfo mask /proc/nosuch readonly /proc/sys readonly /proc/none -- sh -c '
                 unset MINIDOCKER_INJECT; wc -c < /proc/meminfo

@@ -116,8 +116,8 @@ fn chmod(dir: &OwnedFd, name: &str, mode: u32) -> Result<(), String> {
         .map_err(|e| failed("chmod", name, e))
 }
 
-fn failed(call: &str, name: &str, error: impl std::fmt::Display) -> String {
-    format!("{call} {name} in the new tree: {error}")
+fn failed(call: &'static str, name: &str, error: impl Into<std::io::Error>) -> String {
+    sys::SysError::of(call, format!("{name:?}"), error).to_string()
 }
 
 fn shown(error: sys::SysError) -> String {

@@ -40,7 +40,9 @@ pub(super) fn make(
     layout.sweep();
     let tree = store.layers().join(format!(".tmp-{}-hostbox", std::process::id()));
     let made = std::fs::create_dir(&tree)
-        .map_err(|e| ImageError::Hostbox(format!("mkdir {}: {e}", tree.display())))
+        .map_err(|e| {
+            ImageError::Hostbox(sys::SysError::of("mkdir", format!("{tree:?}, 0777"), e).to_string())
+        })
         .and_then(|()| build(store, layout, reference, host, &tree));
     // Before any error of it: the tree is worth nothing.
     let removed = crate::store::remove_tree(store, &tree);

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::fs::StatVfsMountFlags;
 use sys::{CloneArgs, Cloned, SysError};
 
 use crate::store::Privilege;
@@ -13,13 +14,18 @@ use crate::store::Privilege;
 /// The most of the shell's complaints that is shown, in bytes.
 const MOST_SHOWN: u64 = 2000;
 
-/// Runs `shell -c true` with `tree` as its root directory. Nothing is mounted.
+/// Runs `shell -c true` with `tree` as its root directory. Nothing is mounted, so where the store lies on a
+/// mount with noexec there is no trial: programs of an overlay run from there all the same.
 ///
 /// # Errors
 /// What the kernel, the loader or the shell says, in words.
 pub(super) fn trial(tree: &Path, shell: &Path, privilege: Privilege) -> Result<(), String> {
+    let flags = rustix::fs::statvfs(tree).map_or(StatVfsMountFlags::empty(), |found| found.f_flag);
+    if flags.contains(StatVfsMountFlags::NOEXEC) {
+        return Ok(());
+    }
     let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-    let (said, says) = pipe.map_err(|e| format!("pipe2: {e}"))?;
+    let (said, says) = pipe.map_err(|e| sys::SysError::of("pipe2", "O_CLOEXEC".to_owned(), e).to_string())?;
     match sys::clone3(&CloneArgs::default()).map_err(|e| e.to_string())? {
         Cloned::Child => {
             sys::set_sink(None);
