@@ -14,6 +14,7 @@ mod exit_codes;
 mod first_run;
 mod flags;
 mod floors;
+mod holes;
 mod hostile;
 mod inside;
 mod inspect_ps;

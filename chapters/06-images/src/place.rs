@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -74,7 +74,7 @@ impl<'a> Place<'a> {
                 let mode = Mode::from_raw_mode(0o600);
                 let new = |dir: BorrowedFd<'_>, name: &OsStr| rustix::fs::openat(dir, name, NEW_FILE, mode);
                 let mut file = File::from(self.put(&path, "openat", new)?);
-                io::copy(contents, &mut file).map_err(|e| self.read_error(e))?;
+                self.fill(&mut file, contents)?;
             }
             EntryType::Directory => return self.directory(&path, entry),
             EntryType::Symlink => {
@@ -96,6 +96,19 @@ impl<'a> Place<'a> {
         }
         let (dir, name) = self.parent_of(&path)?;
         self.finish_at((*dir).as_fd(), name, &entry)
+    }
+
+    /// As io::copy, which doesn't tell whose error it was: the layer's, or that of a full disk.
+    pub(crate) fn fill(&self, file: &mut File, contents: &mut impl Read) -> Result<(), Error> {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match contents.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => file.write_all(&buffer[..read]).map_err(self.error("write"))?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.read_error(e)),
+            }
+        }
     }
 
     /// Gives the directories their metadata, children first, and tells what was left out.

@@ -428,3 +428,16 @@ fn a_link_that_stands_there_already_is_not_followed() {
     t.unpack(&[file("f")]).unwrap();
     assert!(t.unpack(&[file("d/file")]).is_err());
 }
+
+#[test]
+fn a_full_disk_is_no_fault_of_the_layer() {
+    let (t, options) = (Try::new(), Try::options());
+    let place = Place::open(&t.at(""), &options).unwrap();
+    let mut full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let error = place.fill(&mut full, &mut &b"text"[..]).unwrap_err();
+    let Error::Make { source, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((source.call(), source.errno()), ("write", sys::Errno::ENOSPC));
+    // A directory opens for reading, and read(2) says EISDIR.
+    let error = place.fill(&mut full, &mut fs::File::open("/").unwrap()).unwrap_err();
+    assert!(matches!(&error, Error::Read { .. }), "{error:?}");
+}
