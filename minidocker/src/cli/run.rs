@@ -10,7 +10,7 @@ use super::verb::{Arity, Verb};
 use super::{Refused, refusal};
 use crate::spec::{self, Config, HostConfig, NetworkMode, Request};
 use crate::store::Store;
-use crate::supervisor::{self, Attach, Foreground, SupervisorError};
+use crate::supervisor::{self, Attach, SupervisorError};
 use crate::{container, image};
 
 /// What was typed behind `run`.
@@ -114,7 +114,7 @@ fn run(args: &Run) -> anyhow::Result<u8> {
     let attach = Attach { stdin: args.interactive, stdout: true, stderr: !args.tty, events: false };
     let session = supervisor::spawn(&store, new, attach)?;
     let pid = session.supervisor;
-    let ended = supervisor::carry(session, Foreground { tty: args.tty }, Box::new(drop));
+    let ended = supervisor::carry(session, args.tty, Box::new(drop));
     if args.rm {
         // Then nothing is left when we end, no process either. Without --rm it may still be writing what
         // must outlive the machine.
