@@ -55,5 +55,8 @@ fn send(store: &Store, name: &str, number: i32) -> anyhow::Result<()> {
             Refused::new(1, format!("cannot kill container: {name}: container {id} is not running")).into()
         );
     }
-    supervisor::client::signal(&container, number).with_context(|| format!("cannot kill container: {name}"))
+    supervisor::client::signal(&container, number)
+        .with_context(|| format!("cannot kill container: {name}"))?;
+    // Its supervisor did not answer and had to go too: then clearing up is ours.
+    if container.is_alive()? { Ok(()) } else { Ok(container::recover(store, &container)?) }
 }

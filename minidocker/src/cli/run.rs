@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::launch::{self, Base};
 use super::told::Told;
 use super::verb::{Arity, Verb};
-use super::{Refused, refusal};
+use super::{Refused, refusal, signal};
+use crate::container::{Container, Status, UNSEEN};
 use crate::spec::{self, Config, HostConfig, NetworkMode, Request};
 use crate::store::Store;
 use crate::supervisor::{self, Attach, SupervisorError};
@@ -112,6 +113,7 @@ fn run(args: &Run) -> anyhow::Result<u8> {
     let new = launch::create(&store, &base, request)?;
     supervisor::hold_signals()?;
     let attach = Attach { stdin: args.interactive, stdout: true, stderr: !args.tty, events: false };
+    let container = new.container.clone();
     let session = supervisor::spawn(&store, new, attach)?;
     let pid = session.supervisor;
     let ended = supervisor::carry(session, args.tty, Box::new(drop));
@@ -120,12 +122,26 @@ fn run(args: &Run) -> anyhow::Result<u8> {
         // must outlive the machine.
         supervisor::reap(pid, &ended);
     }
+    let ended = match ended {
+        Err(SupervisorError::Died(id)) => end_on_record(&container).ok_or(SupervisorError::Died(id)),
+        ended => ended,
+    };
     // What dead supervisors left. It is no failure of this container.
     container::recover_all(&store).into_iter().for_each(Told::note);
     match ended {
         Ok(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(SupervisorError::Failed(failure)) => Err(failure.into()),
         Err(e) => Err(e.into()),
+    }
+}
+
+/// The exit code of a container whose supervisor was killed: `kill` and `rm -f` do that to one that
+/// doesn't answer, after they have written it down. None: nobody did.
+fn end_on_record(container: &Container) -> Option<i32> {
+    match container.state() {
+        Ok(state) => Some(state.exit_code).filter(|code| state.status == Status::Exited && *code != UNSEEN),
+        // `rm -f` has removed it by now, and it sends nothing but SIGKILL.
+        Err(_) => (!container.dir.exists()).then_some(128 + signal::KILL),
     }
 }
 
