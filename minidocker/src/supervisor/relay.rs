@@ -43,7 +43,7 @@ struct Relay {
     waiting: [Vec<u8>; 2],
     answer: Option<Result<i32, SupervisorError>>,
     /// Why the container's output went nowhere, if it wasn't that its reader left.
-    lost: Option<Errno>,
+    lost: Option<SupervisorError>,
     tell: Box<dyn FnMut(sys::Event)>,
 }
 
@@ -83,10 +83,7 @@ impl Relay {
             let at_once = |e: &SupervisorError| !matches!(e, SupervisorError::Died(_));
             let over = |answer: &mut Result<i32, _>| drained || answer.as_ref().is_err_and(at_once);
             if let Some(answer) = self.answer.take_if(over) {
-                return match self.lost {
-                    Some(e) => Err(SupervisorError::io("write what the container wrote")(e.into())),
-                    None => answer,
-                };
+                return self.lost.take().map_or(answer, Err);
             }
         }
     }
@@ -250,7 +247,9 @@ impl Relay {
                 waiting.clear();
                 self.session.outputs[at] = None;
                 if e != Errno::PIPE {
-                    self.lost = Some(e);
+                    let args = if at == 0 { "1, …" } else { "2, …" };
+                    self.lost =
+                        Some(SupervisorError::call("write what the container wrote", "write", args)(e));
                 }
             }
         }
