@@ -18,6 +18,7 @@ mod holes;
 mod hostile;
 mod inside;
 mod inspect_ps;
+mod job_control;
 mod kill_rm;
 mod later;
 mod names;

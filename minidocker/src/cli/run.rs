@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use super::make::{Make, make_not_yet};
 use super::told::Told;
 use super::verb::{Arity, Verb};
-use super::{Refused, launch, refusal};
-use crate::container;
-use crate::supervisor::{self, Attach, Foreground, SupervisorError};
+use super::{Refused, launch, refusal, signal};
+use crate::container::{self, Container, Status, UNSEEN};
+use crate::supervisor::{self, Attach, SupervisorError};
 
 /// What was typed behind `run`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -47,19 +47,34 @@ fn run(args: &Run, path: &str) -> anyhow::Result<u8> {
     let new = launch::create(&store, &base, request)?;
     supervisor::hold_signals()?;
     let attach = Attach { stdin: interactive, stdout: true, stderr: !tty, events: false };
+    let container = new.container.clone();
     let session = supervisor::spawn(&store, new, attach)?;
     let pid = session.supervisor;
-    let ended = supervisor::carry(session, Foreground { tty }, Box::new(drop));
+    let ended = supervisor::carry(session, tty, Box::new(drop));
     if args.make.rm {
         // Then nothing is left when we end, no process either. Without --rm it may still be writing what
         // must outlive the machine.
         supervisor::reap(pid, &ended);
     }
+    let ended = match ended {
+        Err(SupervisorError::Died(id)) => end_on_record(&container).ok_or(SupervisorError::Died(id)),
+        ended => ended,
+    };
     // What dead supervisors left. It is no failure of this container.
     container::recover_all(&store).into_iter().for_each(Told::note);
     match ended {
         Ok(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(SupervisorError::Failed(failure)) => Err(failure.into()),
         Err(e) => Err(e.into()),
+    }
+}
+
+/// The exit code of a container whose supervisor was killed: `kill` and `rm -f` do that to one that
+/// doesn't answer, after they have written it down. None: nobody did.
+fn end_on_record(container: &Container) -> Option<i32> {
+    match container.state() {
+        Ok(state) => Some(state.exit_code).filter(|code| state.status == Status::Exited && *code != UNSEEN),
+        // `rm -f` has removed it by now, and it sends nothing but SIGKILL.
+        Err(_) => (!container.dir.exists()).then_some(128 + signal::KILL),
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod control;
 mod entry;
 mod event_loop;
+mod job;
 mod log;
 mod protocol;
 mod relay;
@@ -17,8 +18,9 @@ mod spawn;
 mod streams;
 
 pub use entry::{ARGV0, main};
+pub use job::hold_signals;
 pub use protocol::{Answer, Attach, Call, Verb};
-pub use relay::{Foreground, carry, hold_signals};
+pub use relay::carry;
 pub use spawn::{Session, reap, spawn};
 
 use crate::runtime::in_words;
