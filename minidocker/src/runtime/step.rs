@@ -95,7 +95,7 @@ pub enum Step {
     /// See [`StepKind::Mount`].
     Mount(Mount),
     /// See [`StepKind::Devices`].
-    Devices(chroot::Nodes),
+    Devices(Vec<chroot::Device>, chroot::Nodes),
     /// See [`StepKind::Pivot`].
     Pivot,
     /// See [`StepKind::Console`].
@@ -150,7 +150,7 @@ impl Step {
             Self::Loopback => StepKind::Loopback,
             Self::Rootfs(_) => StepKind::Rootfs,
             Self::Mount(_) => StepKind::Mount,
-            Self::Devices(_) => StepKind::Devices,
+            Self::Devices(..) => StepKind::Devices,
             Self::Pivot => StepKind::Pivot,
             Self::Console => StepKind::Console,
             Self::Hostname(_) => StepKind::Hostname,
