@@ -120,7 +120,7 @@ impl<'p> Child<'p> {
             Step::Rootfs(rootfs) => self.mount_rootfs(rootfs),
             Step::Mount(mount) => mounts::mount(self.root()?, mount, &self.sources),
             Step::ReadonlyTree(at) => mounts::readonly_tree(self.root()?, at),
-            Step::Devices(nodes) => populate_dev(self.root()?, *nodes),
+            Step::Devices(devices, how) => make_devices(self.root()?, devices, *how),
             Step::Pivot => {
                 chroot::pivot_into(self.root()?).map_err(|e| Failure::of("cannot change the root", &e))
             }
@@ -212,15 +212,16 @@ impl<'p> Child<'p> {
 
 /// Only a try tells whether we may make nodes: root may lack CAP_MKNOD, and a device list above us
 /// may forbid it (`m`). Where it is refused the host's own are bound; the events show both.
-fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), Failure> {
-    match chroot::populate_dev(root, nodes) {
+fn make_devices(root: &Root, devices: &[chroot::Device], how: Nodes) -> Result<(), Failure> {
+    match chroot::make_devices(root, devices, how) {
         Err(MountError::Call { source, .. })
-            if source.call() == "mknodat" && source.errno() == Errno::EPERM && nodes == Nodes::Make =>
+            if source.call() == "mknodat" && source.errno() == Errno::EPERM && how == Nodes::Make =>
         {
-            chroot::populate_dev(root, Nodes::Bind)
+            chroot::make_devices(root, devices, Nodes::Bind)
         }
         other => other,
     }
+    .and_then(|()| chroot::link_dev(root))
     .map_err(|e| Failure::of("cannot make the devices", &e))
 }
 

@@ -7,6 +7,7 @@
 
 mod child;
 mod create;
+mod devices;
 mod exec;
 mod fault;
 mod mounts;

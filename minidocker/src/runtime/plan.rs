@@ -8,6 +8,7 @@ use chroot::Mount;
 use namespaces::idmap::{How, IdMap, Range};
 use sys::{CloneFlags, MsFlags};
 
+use super::devices;
 use super::mounts::keeps_propagation;
 use super::step::{Credentials, Rootfs, Step};
 use crate::spec::{OVERLAY_ANNOTATION, OverlayAnnotation};
@@ -77,7 +78,7 @@ impl Plan {
             id_maps,
             how: None,
             cgroup: linux.cgroups_path().clone(),
-            device_rules: device_rules(linux)?,
+            device_rules: devices::rules(linux)?,
             steps: steps(spec, process, &rootfs, wanted)?,
             rootfs,
             terminal,
@@ -136,15 +137,15 @@ fn steps(spec: &Spec, process: &Process, rootfs: &Path, wanted: CloneFlags) -> R
     steps.push(Step::Rootfs(rootfs_of(spec, rootfs)?));
     for (mount, asked) in mounts.into_iter().zip(spec.mounts().iter().flatten()) {
         let to = mount.destination.clone();
-        // What somebody binds there has its own devices: runc makes none either.
-        let dev = to == Path::new("/dev") && !mount.flags.contains(MsFlags::MS_BIND);
+        // A /dev that is bound has its devices, and they are not ours to change.
+        let fresh_dev = to == Path::new("/dev") && !mount.flags.contains(MsFlags::MS_BIND);
         steps.push(Step::Mount(mount));
         if asked.options().iter().flatten().any(|option| option == "rro") {
             steps.push(Step::ReadonlyTree(to));
         }
-        if dev {
-            let nodes = if user_namespace { chroot::Nodes::Bind } else { chroot::Nodes::Make };
-            steps.push(Step::Devices(nodes));
+        if fresh_dev {
+            let how = if user_namespace { chroot::Nodes::Bind } else { chroot::Nodes::Make };
+            steps.push(Step::Devices(devices::nodes(linux)?, how));
         }
     }
     steps.push(Step::Pivot);
@@ -188,31 +189,6 @@ fn id_map(list: Option<&[oci_spec::runtime::LinuxIdMapping]>) -> IdMap {
         count: m.size(),
     };
     IdMap(list.unwrap_or_default().iter().map(range).collect())
-}
-
-/// Which devices may be used: `linux.resources.devices`, whose first entry forbids all of them.
-fn device_rules(linux: &oci_spec::runtime::Linux) -> Result<Vec<cgroups::DeviceRule>, PlanError> {
-    let list = linux.resources().as_ref().and_then(|r| r.devices().as_ref());
-    list.into_iter().flatten().filter(|rule| rule.allow()).map(device_rule).collect()
-}
-
-/// One entry as a line of v1's devices.allow.
-fn device_rule(rule: &oci_spec::runtime::LinuxDeviceCgroup) -> Result<cgroups::DeviceRule, PlanError> {
-    use cgroups::{Access, DeviceKind};
-    use oci_spec::runtime::LinuxDeviceType as Type;
-    let value = |what, value: String| PlanError::Value { what, value };
-    let kind = match rule.typ() {
-        Some(Type::B) => DeviceKind::Block,
-        Some(Type::C | Type::U) => DeviceKind::Char,
-        other => return Err(value("device type", format!("{other:?}"))),
-    };
-    let access = match rule.access().as_deref() {
-        None | Some("rwm") => Access::All,
-        Some("m") => Access::Mknod,
-        Some(other) => return Err(value("device access", other.to_owned())),
-    };
-    let number = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
-    Ok(cgroups::DeviceRule { kind, major: number(rule.major()), minor: number(rule.minor()), access })
 }
 
 fn rootfs_of(spec: &Spec, rootfs: &Path) -> Result<Rootfs, PlanError> {

@@ -105,7 +105,7 @@ pub enum Step {
     /// See [`StepKind::ReadonlyTree`].
     ReadonlyTree(PathBuf),
     /// See [`StepKind::Devices`].
-    Devices(chroot::Nodes),
+    Devices(Vec<chroot::Device>, chroot::Nodes),
     /// See [`StepKind::Pivot`].
     Pivot,
     /// See [`StepKind::Console`].
@@ -164,7 +164,7 @@ impl Step {
             Self::Rootfs(_) => StepKind::Rootfs,
             Self::Mount(_) => StepKind::Mount,
             Self::ReadonlyTree(_) => StepKind::ReadonlyTree,
-            Self::Devices(_) => StepKind::Devices,
+            Self::Devices(..) => StepKind::Devices,
             Self::Pivot => StepKind::Pivot,
             Self::Console => StepKind::Console,
             Self::Hostname(_) => StepKind::Hostname,
