@@ -9,6 +9,7 @@
 mod bad_input;
 mod bad_programs;
 mod bad_rootfs;
+mod control;
 mod docker;
 mod exit_codes;
 mod first_run;

@@ -205,7 +205,7 @@ fn the_shell_does_not_wait_for_the_supervisor() {
     md.call(kit::words("run --rm hostbox echo hi")).through(nested).run().ok().stdout_is("<hi>");
 }
 
-fn wait_until(md: &Minidocker, what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn wait_until(md: &Minidocker, what: &str, holds: impl Fn() -> bool) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !holds() {
         let processes: Vec<String> = md.processes().iter().map(ToString::to_string).collect();

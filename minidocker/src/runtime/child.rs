@@ -117,6 +117,7 @@ impl<'p> Child<'p> {
                 .map_err(|e| Failure::of("cannot make the mounts private", &e)),
             Step::Loopback => namespaces::loopback_up()
                 .map_err(|e| Failure::of("cannot bring up the loopback interface", &e)),
+            // ANCHOR: change_root
             Step::Rootfs(rootfs) => self.mount_rootfs(rootfs),
             Step::Mount(mount) => mounts::mount(self.root()?, mount, &self.sources),
             Step::ReadonlyTree(at) => mounts::readonly_tree(self.root()?, at),
@@ -124,6 +125,7 @@ impl<'p> Child<'p> {
             Step::Pivot => {
                 chroot::pivot_into(self.root()?).map_err(|e| Failure::of("cannot change the root", &e))
             }
+            // ANCHOR_END: change_root
             Step::Console => self.make_console(),
             Step::Hostname(name) => {
                 sys::sethostname(name).map_err(|e| Failure::of("cannot set the host name", &e))

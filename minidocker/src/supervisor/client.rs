@@ -19,6 +19,8 @@ use crate::runtime::{Resource, receive, release, send};
 
 /// How long a supervisor may take to answer before we go round it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take after that to see that its init is dead, before it is killed too.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Asks one thing and returns the answer, with a descriptor where one belongs to it.
 ///
@@ -92,31 +94,26 @@ fn signal_directly(container: &Container, number: i32) -> Result<(), SupervisorE
 pub fn end(container: &Container) -> Result<(), SupervisorError> {
     // Refused: it has ended already. Its lock tells when all is cleared.
     let late = ask(container, Verb::Signal { number: SIGKILL }).is_err_and(|e| is_late(&e));
-    if !late && wait_for_lock(container)? { Ok(()) } else { end_by_force(container) }
+    if !late && wait_for_lock(container, PATIENCE)? { Ok(()) } else { end_by_force(container) }
 }
 
-/// Ends a container whose supervisor doesn't answer (it may be stopped): first init, then the record
-/// of how it ended, for the client that waits for that, then the supervisor. It holds no data that a
-/// crash could lose; what it leaves is cleared by its record.
+/// Ends a container whose supervisor doesn't answer: first init, and if that does not wake it (it may
+/// be stopped) the supervisor, after the end was written down for the client that waits for it. It
+/// holds no data that a crash could lose; what it leaves is cleared by its record.
 fn end_by_force(container: &Container) -> Result<(), SupervisorError> {
     // Without a record init dies with its supervisor.
-    if let Ok(mut ledger) = Ledger::open(&container.dir) {
-        let inits: Vec<_> = ledger.state.resources.iter().filter(is_init).cloned().collect();
-        for init in &inits {
-            release(init).map_err(|e| SupervisorError::Refused(e.to_string()))?;
-        }
-        if ledger.state.is_running() {
-            // A disk that is full is no reason to let it live.
-            let _ = ledger.change(|state| {
-                state.exit_code = inits.iter().find_map(Resource::zombie_code).unwrap_or(128 + SIGKILL);
-                (state.status, state.pid, state.finished_at) = (Status::Exited, 0, now());
-            });
-        }
+    let resources = container.state().map(|state| state.resources).unwrap_or_default();
+    for init in resources.iter().filter(is_init) {
+        release(init).map_err(|e| SupervisorError::Refused(e.to_string()))?;
     }
+    if wait_for_lock(container, GRACE)? {
+        return Ok(());
+    }
+    record_end(container);
     for supervisor in supervisors_of(container) {
         let _ = sys::pidfd_send_signal(supervisor.as_fd(), SIGKILL);
     }
-    if wait_for_lock(container)? {
+    if wait_for_lock(container, PATIENCE)? {
         return Ok(());
     }
     Err(SupervisorError::Refused(format!(
@@ -125,9 +122,22 @@ fn end_by_force(container: &Container) -> Result<(), SupervisorError> {
     )))
 }
 
-/// Waits until the container's lock is free; false if that takes too long.
-fn wait_for_lock(container: &Container) -> Result<bool, SupervisorError> {
-    let end = Instant::now() + PATIENCE;
+/// Writes down what the kernel says of the dead init. A record that can't be written (the disk is
+/// full) is no reason to stop here.
+fn record_end(container: &Container) {
+    let Ok(mut ledger) = Ledger::open(&container.dir) else { return };
+    if ledger.state.is_running() {
+        let code = ledger.state.resources.iter().find_map(Resource::zombie_code);
+        let _ = ledger.change(|state| {
+            state.exit_code = code.unwrap_or(128 + SIGKILL);
+            (state.status, state.pid, state.finished_at) = (Status::Exited, 0, now());
+        });
+    }
+}
+
+/// Waits until the container's lock is free; false if that takes longer than `patience`.
+fn wait_for_lock(container: &Container, patience: Duration) -> Result<bool, SupervisorError> {
+    let end = Instant::now() + patience;
     while container.is_alive()? {
         if Instant::now() > end {
             return Ok(false);

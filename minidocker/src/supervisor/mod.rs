@@ -5,9 +5,12 @@
 //! at the control socket, and clears up at the end. [`spawn`] and [`client`] are the other
 //! side: what a command uses to start one and to talk to it.
 
+mod answer;
+mod carrier;
 pub mod client;
 mod connection;
 mod control;
+mod ended;
 mod entry;
 mod event_loop;
 mod job;
