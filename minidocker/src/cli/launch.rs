@@ -144,18 +144,22 @@ fn unusable(dir: &Path, call: &SysError) -> Failure {
 }
 
 /// Overlay can't stack the init layer, which lies in the store, on a directory that the store lies in.
-fn clear_of_the_store(store: &Store, request: &Request, init_layer: &InitLayer) -> Result<(), Failure> {
-    let Some(dir) = request.rootfs.as_ref().filter(|_| !init_layer.is_empty()) else { return Ok(()) };
+/// Where all mount points are there, it can be done without.
+fn clear_of_the_store(store: &Store, request: &Request, layer: InitLayer) -> Result<InitLayer, Failure> {
+    let Some(dir) = request.rootfs.as_ref().filter(|_| !layer.is_empty()) else { return Ok(layer) };
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     if !real(&store.containers()).starts_with(real(dir)) {
-        return Ok(());
+        return Ok(layer);
+    }
+    if layer.missing().is_empty() {
+        return Ok(InitLayer::default());
     }
     let message =
         format!("cannot use --rootfs {}: the store {} lies in it", dir.display(), store.root().display());
     Err(Failure::ours(message).advise(
         format!(
             "what it lacks for mounts ({}) would be made in the store, and overlay stacks no directory on one that it lies in",
-            init_layer.missing().join(", ")
+            layer.missing().join(", ")
         ),
         "make these in the directory, or set MINIDOCKER_ROOT to a place outside of it",
     ))
@@ -165,8 +169,7 @@ fn clear_of_the_store(store: &Store, request: &Request, init_layer: &InitLayer) 
 /// cleared first.
 pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
     let layers = base.lowers.iter().map(|lower| Root::open(lower)).collect::<Result<Vec<_>, _>>()?;
-    let init_layer = InitLayer::of(&layers)?;
-    clear_of_the_store(store, &request, &init_layer)?;
+    let init_layer = clear_of_the_store(store, &request, InitLayer::of(&layers)?)?;
     let mut facts = facts(store, base, &layers, &request)?;
     if !init_layer.is_empty() {
         facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
