@@ -25,6 +25,7 @@ mod later;
 mod names;
 mod records;
 mod rootfs;
+mod start;
 mod starting;
 mod stdio;
 mod supervisor;

@@ -114,3 +114,85 @@ fn a_terminal_that_hangs_up_leaves_a_container_that_can_be_removed() {
     md.line("rm -f hup").ok().stdout_is("hup");
     md.nothing_left();
 }
+
+#[test]
+fn the_detach_keys_leave_it_alone_and_start_ai_comes_back() {
+    let md = common!();
+    let name = md.name("left");
+    let mut client = md.call(["run", "--name", &name, "-it", "hostbox", "sh"]).on_terminal(24, 80);
+    client.send(b"PS1=; x=kept; echo rea''dy\r");
+    client.expect("ready\r\n");
+    client.send(b"\x10\x11");
+    let out = client.finish();
+    assert_eq!(out.code, 0, "{out:?}");
+    assert!(out.out().ends_with("ready"), "without a word: {out:?}");
+    assert_eq!(crate::inspect(&md, &name)["State"]["Status"], "running");
+    let mut again = md.call(["start", "-ai", &name]).on_terminal(24, 80);
+    again.send(b"echo it is $x''!\r");
+    again.expect("it is kept!\r\n");
+    again.send(b"exit 8\r");
+    assert_eq!(again.finish().code, 8);
+    md.line(&format!("rm {name}")).ok();
+}
+
+#[test]
+fn detach_keys_are_the_users_and_their_beginning_is_passed_on() {
+    let md = common!();
+    let name = md.name("keys");
+    let script = "echo ready; read x; [ \"$x\" = \"$(printf 'p\\001b')\" ] && echo passed; read y";
+    let flags = format!("run --rm --name {name} --detach-keys ctrl-a,DEL,x -it hostbox sh -c");
+    let line = kit::words(&flags).into_iter().chain([script.to_owned()]);
+    let mut client = md.call(line).on_terminal(24, 80);
+    client.expect("ready");
+    client.send(b"p\x01b\r");
+    client.expect("passed");
+    client.send(b"\x01\x7fx");
+    assert_eq!(client.finish().code, 0);
+    md.line(&format!("kill {name}")).ok();
+}
+
+#[test]
+fn a_container_that_was_left_alone_writes_on_into_its_log() {
+    let md = kit::ours!();
+    let dir = md.dir("data");
+    let bind = format!("{}:/d", dir.display());
+    // Much more than a pipe and a socket hold.
+    let script = "read go; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo done > /d/done";
+    let mut client = md
+        .call(["run", "--name", "left", "-v", &bind, "-it", "hostbox", "sh", "-c", script])
+        .on_terminal(24, 80);
+    client.send(b"\r");
+    client.expect("xxxx");
+    client.send(b"\x10\x11");
+    assert_eq!(client.finish().code, 0);
+    while !dir.join("done").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    md.line("rm -f left").ok();
+    md.nothing_left();
+}
+
+#[test]
+fn after_the_detach_keys_the_users_terminal_is_as_before() {
+    let md = kit::ours!();
+    let look = "stty -g >a; \"$@\"; stty -g >b; cmp a b && echo sa''me";
+    let line = "run --rm --name raw -it hostbox sh";
+    let mut terminal = md.call(kit::words(line)).through(look).on_terminal(24, 80);
+    terminal.send(b"PS1=; echo rea''dy\r");
+    terminal.expect("ready\r\n");
+    terminal.send(b"\x10\x11");
+    terminal.expect("same");
+    assert_eq!(terminal.finish().code, 0);
+    md.line("rm -f raw").ok();
+}
+
+#[test]
+fn detach_keys_that_there_are_not_run_nothing() {
+    let md = kit::ours!();
+    for keys in ["foo", ",", "ctrl-a,shift-b", "ctrl-A"] {
+        let said = format!("Invalid detach keys ({keys}) provided");
+        md.run(["run", "--rm", "--detach-keys", keys, "hostbox", "echo", "ran"]).complains(1, &said);
+        md.run(["start", "--detach-keys", keys, "x"]).complains(1, &said);
+    }
+    md.nothing_left();
+}

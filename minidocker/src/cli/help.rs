@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::{Arg, Command};
 
 use super::verb::Verb;
-use super::{Inspect, Kill, Ps, Rm, Run, Version};
+use super::{Create, Inspect, Kill, Ps, Rm, Run, Start, Version};
 
 /// The help of one command.
 pub(super) fn of<V: Verb>(path: &str, command: &Command) -> String {
@@ -53,14 +53,16 @@ Run 'minidocker COMMAND --help' for more information on a command.
 Docker's other commands and flags are known by name, and say so, until they are built.
 ",
         <super::Global as Verb>::ABOUT,
-        list(&[("run", Run::ABOUT), PS, INSPECT, KILL, RM, ("version", Version::ABOUT)])
+        list(&[("run", Run::ABOUT), PS, CREATE, INSPECT, KILL, RM, START, ("version", Version::ABOUT)])
     )
 }
 
+const CREATE: (&str, &str) = ("create", Create::ABOUT);
 const PS: (&str, &str) = ("ps", Ps::ABOUT);
 const INSPECT: (&str, &str) = ("inspect", Inspect::ABOUT);
 const KILL: (&str, &str) = ("kill", Kill::ABOUT);
 const RM: (&str, &str) = ("rm", Rm::ABOUT);
+const START: (&str, &str) = ("start", Start::ABOUT);
 
 /// The help of the management command.
 pub(super) fn container() -> String {
@@ -73,7 +75,7 @@ Commands:
 {}
 Run 'minidocker container COMMAND --help' for more information on a command.
 ",
-        list(&[INSPECT, KILL, ("ls", Ps::ABOUT), RM, ("run", Run::ABOUT)])
+        list(&[CREATE, INSPECT, KILL, ("ls", Ps::ABOUT), RM, ("run", Run::ABOUT), START])
     )
 }
 

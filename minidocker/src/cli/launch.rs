@@ -1,21 +1,19 @@
 //! From what was typed to a container that can be started: what `run` and `create` do besides their flags.
 
-use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use jiff::Timestamp;
 
 use chroot::Root;
 use sys::{Errno, SysError};
 
+use super::facts;
 use super::make::{self, Given, Make};
-use crate::container::{self, ContainerError, Contents, File, InitLayer, NewContainer};
+use crate::container::{self, Container, ContainerError, Contents, File, InitLayer, NewContainer};
 use crate::image::{self, Image};
 use crate::runtime::Failure;
-use crate::spec::{self, Bind, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
-use crate::store::{Privilege, Store, id_maps};
+use crate::spec::{self, Bind, ImageDefaults, Request};
+use crate::store::Store;
 
 /// What a container is made from: an image, or the directory of `--rootfs`.
 pub(super) struct Base {
@@ -89,47 +87,6 @@ pub(super) fn console_size() -> [u16; 2] {
     rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or([0, 0], |size| [size.ws_row, size.ws_col])
 }
 
-/// What `-v` names and the host lacks becomes a directory, at each start as in Docker.
-pub(super) fn make_sources(store: &Store, request: &Request) -> anyhow::Result<()> {
-    let rootless = store.privilege() == Privilege::Rootless;
-    for bind in Bind::all(&request.host_config.binds)? {
-        let is_private = bind.is_private();
-        let Bind { source, propagation, .. } = bind;
-        if !source.exists() {
-            let failed = || format!("error while creating mount source path '{}'", source.display());
-            std::fs::create_dir_all(&source).with_context(failed)?;
-        }
-        if !is_private {
-            check_propagation(&source, &propagation, rootless)?;
-        }
-    }
-    Ok(())
-}
-
-/// Docker's `ensureShared` and `ensureSharedOrSlave` (moby `daemon/oci_linux.go`).
-fn check_propagation(source: &Path, wanted: &str, rootless: bool) -> anyhow::Result<()> {
-    let shared = wanted.ends_with("shared");
-    let shown = source.display();
-    if shared && rootless {
-        anyhow::bail!(
-            "path {shown} can't be {wanted}: mounts in a user namespace are slaves of the host's (mount_namespaces(7))"
-        );
-    }
-    let real = source.canonicalize().with_context(|| format!("find {shown}"))?;
-    let table = std::fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
-    // proc(5): id, parent, device, root, where, options, then the optional fields up to a dash.
-    let place = |line: &'_ str| PathBuf::from(line.split(' ').nth(4).unwrap_or("/").replace("\\040", " "));
-    let above = table.lines().filter(|line| real.starts_with(place(line)));
-    // Of several on one place the last one is on top.
-    let Some(mount) = above.max_by_key(|line| place(line).components().count()) else { return Ok(()) };
-    let fields = mount.split(" - ").next().unwrap_or_default();
-    if fields.contains(" shared:") || (!shared && fields.contains(" master:")) {
-        return Ok(());
-    }
-    let kind = if shared { "shared" } else { "shared or slave" };
-    anyhow::bail!("path {shown} is mounted on {} but it is not a {kind} mount", place(mount).display())
-}
-
 /// `--rootfs` names nothing that a container can be made of.
 fn unusable(dir: &Path, call: &SysError) -> Failure {
     let failure = Failure::of(format!("cannot use --rootfs {}", dir.display()), call);
@@ -168,23 +125,11 @@ fn clear_of_the_store(store: &Store, request: &Request, layer: InitLayer) -> Res
 /// Makes the container of `request`. A name held by a container that a dead supervisor left is
 /// cleared first.
 pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
-    let layers = base.lowers.iter().map(|lower| Root::open(lower)).collect::<Result<Vec<_>, _>>()?;
+    let layers = roots(&base.lowers)?;
     let init_layer = clear_of_the_store(store, &request, InitLayer::of(&layers)?)?;
-    let mut facts = facts(store, base, &layers, &request)?;
-    if !init_layer.is_empty() {
-        facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
-    }
-    let spec = spec::build(&base.defaults, &request, &facts)?;
-    if !facts.recursive_readonly && Bind::all(&request.host_config.binds)?.iter().any(|bind| bind.read_only) {
-        super::tell(
-            "minidocker: what is mounted below a read-only volume stays writable: mount_setattr(2) is of Linux 5.12\n",
-        );
-    }
-    let contents = Contents {
-        init_layer,
-        files: files(&request, &facts, &serde_json::to_string(&spec)?)?,
-        base: base.lowers.iter().chain(&base.config).cloned().collect(),
-    };
+    let files = files_of(store, base, &layers, &request, !init_layer.is_empty())?;
+    let base = base.lowers.iter().chain(&base.config).cloned().collect();
+    let contents = Contents { init_layer, files, base };
     match container::create(store, request.clone(), &contents) {
         Err(ContainerError::NameTaken { holder, .. }) => {
             // Gone by now: then the name is free.
@@ -197,88 +142,39 @@ pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Re
     }
 }
 
-fn facts(store: &Store, base: &Base, layers: &[Root], request: &Request) -> anyhow::Result<Facts> {
-    let rootless = store.privilege() == Privilege::Rootless;
-    let world = cgroups::World::detect()?;
-    let (uid_map, gid_map) = if rootless {
-        let maps = id_maps(store)?;
-        (ranges(&maps.uid), ranges(&maps.gid))
-    } else {
-        (Vec::new(), Vec::new())
+/// Derives config.json and the files of /etc once more, for another start of a container whose lock we
+/// hold. The user is looked up in what the container itself made of passwd and group, as in Docker.
+pub(super) fn renew(store: &Store, container: &Container, request: &Request) -> anyhow::Result<()> {
+    let base = match &request.rootfs {
+        Some(dir) => Base::of_rootfs(dir)?,
+        None => Base::of_image(store, image::of_container(store, &request.image_id)?),
     };
-    let host_hostname =
-        nix::unistd::gethostname().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Facts {
-        rootless,
-        uid_map,
-        gid_map,
-        bundle: store.containers().join(&request.id),
-        lowers: base.lowers.clone(),
-        userxattr: rootless,
-        volatile: request.host_config.auto_remove,
-        cgroup_path: Some(PathBuf::from(&request.id)),
-        cgroup_view: if world.kind() == cgroups::Kind::V2 {
-            CgroupView::Unified
-        } else {
-            CgroupView::Nothing
-        },
-        can_list_devices: !rootless && world.v1("devices").is_some(),
-        passwd: from_layers(layers, "/etc/passwd")?,
-        group: from_layers(layers, "/etc/group")?,
-        host_hostname,
-        recursive_readonly: !request.host_config.binds.is_empty() && has_mount_setattr(),
-        masked: thermal_throttle(),
-    })
+    let layers = roots([container.dir.join("upper")].iter().chain(&base.lowers))?;
+    let has_init_layer = container.dir.join(container::INIT_LAYER).is_dir();
+    Ok(container.write_files(&files_of(store, &base, &layers, request, has_init_layer)?)?)
 }
 
-fn ranges(map: &namespaces::idmap::IdMap) -> Vec<IdRange> {
-    map.0.iter().map(|r| IdRange { inside: r.inside, outside: r.outside, count: r.count }).collect()
+fn roots<'p>(dirs: impl IntoIterator<Item = &'p PathBuf>) -> Result<Vec<Root>, SysError> {
+    dirs.into_iter().map(|dir| Root::open(dir)).collect()
 }
 
-/// The text of a file of the image: that of the topmost layer that has it.
-fn from_layers(layers: &[Root], path: &str) -> Result<Option<String>, SysError> {
-    for layer in layers {
-        match layer.read(Path::new(path)) {
-            Ok(None) => {}
-            // No regular file, a whiteout perhaps: this layer hides those below.
-            Err(e) if e.errno() == Errno::EINVAL => return Ok(None),
-            found => return found,
-        }
+/// config.json, and what else of the bundle is derived from the request.
+fn files_of(
+    store: &Store,
+    base: &Base,
+    layers: &[Root],
+    request: &Request,
+    has_init_layer: bool,
+) -> anyhow::Result<Vec<File>> {
+    let mut facts = facts::facts(store, base, layers, request)?;
+    if has_init_layer {
+        facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
     }
-    Ok(None)
-}
-
-/// Asked with something that is no mount, so that nothing changes.
-fn has_mount_setattr() -> bool {
-    let none = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map(|(reading, _)| reading);
-    none.is_ok_and(|none| {
-        sys::mount_setattr_readonly(none.as_fd()).is_err_and(|e| e.errno() != sys::Errno::ENOSYS)
-    })
-}
-
-/// Docker masks these since GHSA-6fw5-f8r9-fgfm; virtual machines have none.
-fn thermal_throttle() -> Vec<PathBuf> {
-    let of_cpu = |n: usize| PathBuf::from(format!("/sys/devices/system/cpu/cpu{n}/thermal_throttle"));
-    (0..).map(of_cpu).take_while(|path| path.exists()).collect()
-}
-
-/// The files of the bundle besides its records.
-fn files(request: &Request, facts: &Facts, config: &str) -> anyhow::Result<Vec<File>> {
-    let network = request.host_config.network_mode;
-    let host = |path: &str| match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(SysError::of("read", format!("{path:?}"), e)),
-    };
-    let hosts = if network == NetworkMode::Host { host("/etc/hosts")? } else { None };
-    let hostname = spec::hostname(request, facts);
-    Ok(vec![
-        File { name: "config.json", text: config.to_owned() },
-        File { name: "hostname", text: spec::etc::hostname(&hostname) },
-        File { name: "hosts", text: spec::etc::hosts(network, hosts.as_deref()) },
-        File {
-            name: "resolv.conf",
-            text: spec::etc::resolv_conf(network, host("/etc/resolv.conf")?.as_deref()),
-        },
-    ])
+    let spec = spec::build(&base.defaults, request, &facts)?;
+    if !facts.recursive_readonly && Bind::all(&request.host_config.binds)?.iter().any(|bind| bind.read_only) {
+        super::tell(
+            "minidocker: what is mounted below a read-only volume stays writable: mount_setattr(2) is of Linux 5.12\n",
+        );
+    }
+    facts::files(request, &facts, &serde_json::to_string(&spec)?)
 }

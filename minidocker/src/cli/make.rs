@@ -83,6 +83,12 @@ impl Make {
         if self.rootfs.is_some() { None } else { self.words.first().map(String::as_str) }
     }
 
+    /// Whether neither image nor `--rootfs` was typed.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.rootfs.is_none() && self.words.is_empty()
+    }
+
     /// The program and its arguments, or arguments alone; empty: the image's.
     #[must_use]
     pub fn command(&self) -> &[String] {

@@ -5,10 +5,14 @@
 //! called unknown. Only the parser of the command that was typed is built: a start costs
 //! microseconds, not the tables of sixty commands.
 
+mod create;
 pub mod error;
+mod facts;
+mod foreground;
 mod found;
 mod help;
 mod inspect;
+mod keys;
 mod kill;
 mod known;
 mod launch;
@@ -19,6 +23,8 @@ mod refusal;
 mod rm;
 mod run;
 pub mod signal;
+mod sources;
+mod start;
 mod told;
 mod verb;
 mod version;
@@ -27,12 +33,14 @@ mod volume;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 
+pub use create::Create;
 pub use error::Refused;
 pub use inspect::Inspect;
 pub use kill::Kill;
 pub use ps::Ps;
 pub use rm::Rm;
 pub use run::Run;
+pub use start::Start;
 pub use version::Version;
 
 use parse::{Asked, parse};
@@ -122,6 +130,8 @@ fn one(path: &str, words: Vec<OsString>) -> anyhow::Result<u8> {
     match path {
         "run" | "container run" => go::<Run>(path, words),
         "ps" | "container ls" | "container list" | "container ps" => go::<Ps>(path, words),
+        "create" | "container create" => go::<Create>(path, words),
+        "start" | "container start" => go::<Start>(path, words),
         "inspect" | "container inspect" => go::<Inspect>(path, words),
         "kill" | "container kill" => go::<Kill>(path, words),
         "rm" | "container rm" | "container remove" => go::<Rm>(path, words),

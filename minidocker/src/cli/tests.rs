@@ -48,7 +48,7 @@ fn refused(line: &str) -> (u8, String) {
 #[test]
 fn flags_of_run_become_the_request() {
     type Check = fn(&Request) -> bool;
-    let table: [(&str, Check); 27] = [
+    let table: [(&str, Check); 28] = [
         ("img", |r| {
             r.image == "img" && r.config.cmd.is_none() && r.config.attach_stdout && !r.config.attach_stdin
         }),
@@ -78,7 +78,8 @@ fn flags_of_run_become_the_request() {
             r.host_config.tmpfs["/a"].is_empty() && r.host_config.tmpfs["/b"] == "size=1m,mode=1:2"
         }),
         ("-v /a:/b -v/c:/d:ro --volume=/a:/b img", |r| r.host_config.binds == ["/a:/b", "/c:/d:ro"]),
-        ("-v ./a:/b -v .:/c:Z img", |r| r.host_config.binds == ["/here/./a:/b", "/here/.:/c:Z"]),
+        ("-v ../a:/b:ro img", |r| r.host_config.binds == ["/a:/b:ro"]),
+        ("-v ./a:/b -v .:/c:Z img", |r| r.host_config.binds == ["/here/a:/b", "/here:/c:Z"]),
         ("--rootfs /d sh x", |r| {
             r.rootfs.as_ref().unwrap().to_str() == Some("/d")
                 && r.image.is_empty()
@@ -143,7 +144,6 @@ fn volumes_that_are_not_built_and_paths_that_are_none_are_told_apart() {
         ("-v /a: img", "invalid spec: /a:: empty section between colons"),
         ("-v ::/x img", "invalid spec: ::/x: empty section between colons"),
         ("-v /a:/b:ro:x img", "invalid spec: /a:/b:ro:x: too many colons"),
-        ("-v ../a:/b img", named),
         ("-v ~/a:/b img", named),
     ] {
         let refused = asked_by(&parsed::<Run>(line)).unwrap_err();
@@ -246,8 +246,8 @@ fn help_shows_what_is_built_and_hides_what_is_not() {
         assert!(
             text.starts_with("Usage:  minidocker run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nCreate and run")
         );
-        assert!(text.contains("\n  -e, --env list            Set environment variables\n"), "{text}");
-        assert!(text.contains("      --help                Print usage\n"), "{text}");
+        assert!(text.contains("\n  -e, --env list             Set environment variables\n"), "{text}");
+        assert!(text.contains("      --help                 Print usage\n"), "{text}");
         assert!(!text.contains("publish") && text.lines().count() < 25, "{text}");
     }
     assert!(

@@ -30,6 +30,13 @@ impl Told {
         told.code()
     }
 
+    /// Tells of the one failure of a command, and returns the exit code.
+    pub(super) fn one(error: impl Into<anyhow::Error>) -> u8 {
+        let mut told = Self::default();
+        told.tell(error);
+        told.code()
+    }
+
     /// Tells of one that is no failure of the command.
     pub(super) fn note(error: impl Into<anyhow::Error>) {
         tell(&render(&error.into()));

@@ -2,10 +2,11 @@
 //!
 //! Source: docker/cli 28, `cli/command/container/opts.go` and `cli/compose/loader/volume.go`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::Refused;
 use super::make::Given;
+use crate::spec::clean;
 
 /// The entries of `HostConfig.Binds`, each once.
 ///
@@ -43,10 +44,11 @@ fn bind(text: &str, given: &Given<'_>) -> Result<String, Refused> {
         }
         _ => {}
     }
-    let here = given.here.as_ref().filter(|_| *source == "." || source.starts_with("./"));
-    let absolute = here.map_or(PathBuf::from(source), |here| here.join(source));
-    match absolute.to_str() {
-        Some(path) if path.starts_with('/') => Ok(format!("{path}:{}", rest.join(":"))),
+    let here = given.here.as_ref().filter(|_| source.starts_with('.'));
+    let absolute = here.map(|here| here.join(source));
+    match absolute.as_deref().map_or(Some(*source), Path::to_str) {
+        Some(path) if absolute.is_some() => Ok(format!("{}:{}", clean(path).display(), rest.join(":"))),
+        Some(path) if path.starts_with('/') => Ok(text.to_owned()),
         _ if is_name(source) => Err(not_yet("a named volume")),
         _ => Err(Refused::new(
             125,

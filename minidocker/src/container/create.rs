@@ -89,11 +89,7 @@ fn fill(
     write_record(&making.join("request.json"), request, false)?;
     State::created().write(making)?;
     contents.init_layer.make(&making.join(INIT_LAYER))?;
-    for file in &contents.files {
-        let path = making.join(file.name);
-        // Read in the container by every user: they are bound over files of /etc.
-        fs::write(&path, &file.text).map_err(StoreError::io("write", &path, ""))?;
-    }
+    write_files(making, &contents.files)?;
     for dir in ["upper", "work", "rootfs"] {
         let path = making.join(dir);
         // upper becomes the container's "/": readable by every user in it.
@@ -101,6 +97,27 @@ fn fill(
     }
     fs::rename(making, &container.dir).map_err(StoreError::io("rename", making, ""))?;
     Ok(lock)
+}
+
+/// New files in the place of those that are there: the container may have changed their owner and mode.
+fn write_files(dir: &Path, files: &[File]) -> Result<(), StoreError> {
+    for file in files {
+        let path = dir.join(file.name);
+        let _ = fs::remove_file(&path);
+        // Read in the container by every user: they are bound over files of /etc.
+        fs::write(&path, &file.text).map_err(StoreError::io("write", &path, ""))?;
+    }
+    Ok(())
+}
+
+impl Container {
+    /// Replaces files of a container that doesn't run. The caller holds its lock.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn write_files(&self, files: &[File]) -> Result<(), StoreError> {
+        write_files(&self.dir, files)
+    }
 }
 
 /// symlink(2) decides who gets the name.

@@ -50,6 +50,7 @@ fn clear_dead(store: &Store, container: &Container) -> Result<(), ContainerError
         return clear_half_made(store, container);
     }
     let state = container.state()?;
+    let doomed = doomed && !state.waits;
     let at_rest = state.status != Status::Running && state.resources.is_empty();
     if (at_rest && !doomed) || container.is_alive()? {
         return Ok(());
@@ -112,7 +113,7 @@ pub fn finish(container: &Container, ledger: &mut Ledger, exit_code: i32) -> Res
     Err(ContainerError::Leftover { id: container.id.clone(), reason: failures.join("; ") })
 }
 
-/// The end of a start that failed: releases what was made, keeps the container as `created` with the
+/// The end of a start that failed: releases what was made, keeps the container as it was, with the
 /// reason, or removes it with `--rm`. The caller holds the container's lock.
 ///
 /// # Errors
@@ -127,7 +128,7 @@ pub fn give_up(
     let cleared = finish(container, ledger, i32::from(failure.code));
     // On a full disk the reason is lost, and was told all the same.
     let _ = ledger.change(|state| {
-        state.status = Status::Created;
+        state.status = if state.started_at.is_empty() { Status::Created } else { Status::Exited };
         state.exit_code = i32::from(failure.code);
         state.error = failure.message.clone();
     });

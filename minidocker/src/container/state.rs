@@ -48,6 +48,9 @@ pub struct State {
     pub started_at: String,
     /// RFC 3339, UTC; an empty string before the first end.
     pub finished_at: String,
+    /// Made by `create`, and waits for its first start: nobody removes it before, not even with `--rm`.
+    #[serde(default)]
+    pub waits: bool,
     /// What of the request this machine could not give, in words, as `inspect` tells it.
     #[serde(default)]
     pub notices: Vec<String>,
@@ -75,6 +78,7 @@ impl State {
             error: String::new(),
             started_at: String::new(),
             finished_at: String::new(),
+            waits: false,
             notices: Vec::new(),
             resources: Vec::new(),
         }

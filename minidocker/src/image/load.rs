@@ -39,6 +39,21 @@ pub(super) fn of_manifest(
     Ok(Image { id: manifest.config.digest, name, config, lowers, notices: Vec::new() })
 }
 
+/// The image of a configuration that no manifest of the index names any more.
+pub(super) fn without_a_name(store: &Store, layout: &Layout, id: &str) -> Result<Image, ImageError> {
+    let config = config(layout, id)?;
+    let layers = store.layers();
+    if let Some(gone) = config.rootfs.diff_ids.iter().find(|diff_id| !is_unpacked(&layers, diff_id)) {
+        let why = format!("layer {gone} is not unpacked, and no manifest names its blob any more");
+        return Err(ImageError::Damaged { name: id.to_owned(), why });
+    }
+    let digest = id
+        .parse()
+        .map_err(|e: images::DigestError| ImageError::Damaged { name: id.to_owned(), why: e.to_string() })?;
+    let lowers = lowers(&layers, &config.rootfs.diff_ids);
+    Ok(Image { id: digest, name: id.to_owned(), config, lowers, notices: Vec::new() })
+}
+
 /// The lower directories for overlayfs, topmost first.
 fn lowers(layers: &Path, diff_ids: &[Digest]) -> Vec<PathBuf> {
     let mut lowers = Vec::new();

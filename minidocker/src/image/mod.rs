@@ -120,6 +120,19 @@ pub fn config_path(store: &Store, id: &Digest) -> PathBuf {
     store.images().join("blobs/sha256").join(id.hex())
 }
 
+/// The image of which a container was made, ready to run once more. It may have lost its name since
+/// (a built-in image that was made anew): then its layers must still be unpacked.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn of_container(store: &Store, id: &str) -> Result<Image, ImageError> {
+    let layout = Layout::open_or_create(&store.images())?;
+    match load::by_id(store, &layout, id)? {
+        Some(image) => Ok(image),
+        None => load::without_a_name(store, &layout, id),
+    }
+}
+
 /// The configuration of the image `id` (`sha256:…`), of which a container was made.
 ///
 /// # Errors

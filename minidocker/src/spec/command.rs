@@ -94,7 +94,8 @@ pub(super) fn cwd(config: &Config) -> Result<PathBuf, SpecError> {
 }
 
 /// An absolute path without `.`, `..` and `//`, by its text alone, as Go's path.Clean does it.
-pub(super) fn clean(path: &str) -> PathBuf {
+#[must_use]
+pub fn clean(path: &str) -> PathBuf {
     path.split('/').fold(PathBuf::from("/"), |mut clean, part| {
         match part {
             "" | "." => {}

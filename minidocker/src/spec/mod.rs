@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
 pub use bind::Bind;
-pub use command::{PATH, hostname, merged};
+pub use command::{PATH, clean, hostname, merged};
 pub use image::ImageDefaults;
 pub use overlay::{OVERLAY_ANNOTATION, OverlayAnnotation, check_version};
 pub use request::{Config, Empty, HostConfig, NetworkMode, Request, SHM_SIZE, SHORT_ID, VERSION};

@@ -70,7 +70,8 @@ impl Carrier {
         }
     }
 
-    /// From a client to the container. The end of the starter's input is the end of the container's.
+    /// From a client to the container. The end of the starter's input is the end of the container's,
+    /// but for a terminal: its next user goes on typing.
     pub(super) fn carry_input(&mut self, client: usize) {
         let client = &mut self.clients[client];
         let Some(stdin) = &client.stdin else { return };
@@ -80,7 +81,7 @@ impl Carrier {
             Read::Nothing => return,
             Read::End => {
                 client.stdin = None;
-                input.ending = client.starter;
+                input.ending = client.starter && !input.is_terminal;
             }
         }
         self.push_input();

@@ -184,6 +184,8 @@ impl Supervisor {
         let running = self.ledger.change(|state| {
             state.status = Status::Running;
             state.pid = pid;
+            state.exit_code = 0;
+            state.error.clear();
             state.started_at = now();
             state.notices = without_mknod.then(|| NO_MKNOD.to_owned()).into_iter().collect();
         });

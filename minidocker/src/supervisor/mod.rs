@@ -10,6 +10,7 @@ mod carrier;
 pub mod client;
 mod connection;
 mod control;
+mod detach;
 mod ended;
 mod entry;
 mod event_loop;
@@ -23,8 +24,8 @@ mod streams;
 pub use entry::{ARGV0, main};
 pub use job::hold_signals;
 pub use protocol::{Answer, Attach, Call, Verb};
-pub use relay::carry;
-pub use spawn::{Session, reap, spawn};
+pub use relay::{End, Foreground, carry};
+pub use spawn::{Session, attach, await_start, reap, spawn};
 
 use crate::runtime::in_words;
 use crate::store::Below;

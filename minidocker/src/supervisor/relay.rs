@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::SupervisorError;
+use super::detach::DetachKeys;
 use super::job::{RawTerminal, passed_on, wait_for_foreground};
 use super::protocol::{Answer, Call, Verb};
 use super::spawn::Session;
@@ -29,6 +30,24 @@ enum Token {
     Our(usize),
 }
 
+/// How a foreground container is to be carried.
+#[derive(Debug, Clone)]
+pub struct Foreground {
+    /// The container has a terminal, and ours is to be raw.
+    pub tty: bool,
+    /// What is typed to leave it alone; only with a terminal.
+    pub detach_keys: Vec<u8>,
+}
+
+/// How it ended for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The container has ended with this exit code.
+    Exited(i32),
+    /// Its user typed the keys: it goes on without us.
+    Detached,
+}
+
 struct Relay {
     session: Session,
     /// Whether the container has a terminal, whose size follows ours.
@@ -39,6 +58,9 @@ struct Relay {
     /// What was read from us and waits for the container.
     input: Vec<u8>,
     input_open: bool,
+    /// What leaves the container alone, and whether it was typed.
+    detach: DetachKeys,
+    detached: bool,
     /// What the container wrote and waits for our output and error.
     waiting: [Vec<u8>; 2],
     answer: Option<Result<i32, SupervisorError>>,
@@ -47,21 +69,27 @@ struct Relay {
     tell: Box<dyn FnMut(sys::Event)>,
 }
 
-/// Carries streams, signals and window sizes between us and a container (`tty`: with a terminal)
-/// until it has ended; returns its exit code.
+/// Carries streams, signals and window sizes between us and a container until it has ended, or its
+/// user leaves it alone.
 ///
 /// # Errors
 /// `Failed`: the set-up; `Died`: the supervisor was killed; `Io`: our output can't be written.
-pub fn carry(session: Session, tty: bool, tell: Box<dyn FnMut(sys::Event)>) -> Result<i32, SupervisorError> {
+pub fn carry(
+    session: Session,
+    how: Foreground,
+    tell: Box<dyn FnMut(sys::Event)>,
+) -> Result<End, SupervisorError> {
     let signals = SignalFd::with_flags(&passed_on(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|e| SupervisorError::io("make a signalfd")(e.into()))?;
     let mut relay = Relay {
         input_open: session.stdin.is_some(),
         session,
-        tty,
+        tty: how.tty,
         terminal: None,
         signals,
         input: Vec::new(),
+        detach: DetachKeys::new(if how.tty { how.detach_keys } else { Vec::new() }),
+        detached: false,
         waiting: [Vec::new(), Vec::new()],
         answer: None,
         lost: None,
@@ -72,10 +100,13 @@ pub fn carry(session: Session, tty: bool, tell: Box<dyn FnMut(sys::Event)>) -> R
 }
 
 impl Relay {
-    fn run(&mut self) -> Result<i32, SupervisorError> {
+    fn run(&mut self) -> Result<End, SupervisorError> {
         loop {
             for token in self.wait()? {
                 self.handle(token);
+            }
+            if self.detached && self.input.is_empty() {
+                return Ok(End::Detached);
             }
             let drained =
                 self.session.outputs.iter().all(Option::is_none) && self.waiting.iter().all(Vec::is_empty);
@@ -83,7 +114,7 @@ impl Relay {
             let at_once = |e: &SupervisorError| !matches!(e, SupervisorError::Died(_));
             let over = |answer: &mut Result<i32, _>| drained || answer.as_ref().is_err_and(at_once);
             if let Some(answer) = self.answer.take_if(over) {
-                return self.lost.take().map_or(answer, Err);
+                return self.lost.take().map_or(answer.map(End::Exited), Err);
             }
         }
     }
@@ -96,7 +127,7 @@ impl Relay {
         if let Some(stdin) = &self.session.stdin {
             if !self.input.is_empty() {
                 list.push((Token::ContainersStdin, stdin.as_fd(), PollFlags::OUT));
-            } else if self.input_open {
+            } else if self.input_open && !self.detached {
                 list.push((Token::OurStdin, rustix::stdio::stdin(), PollFlags::IN));
             }
         }
@@ -199,8 +230,7 @@ impl Relay {
         let mut buffer = vec![0u8; CHUNK];
         match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
             Ok(n) if n > 0 => {
-                buffer.truncate(n);
-                self.input = buffer;
+                (self.input, self.detached) = self.detach.take(&buffer[..n]);
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
             // The end, or a terminal that went away, or no descriptor 0 at all.

@@ -9,11 +9,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 use sys::{CloneArgs, Cloned, Pid, SysError};
 
-use super::SupervisorError;
 use super::entry::ARGV0;
 use super::protocol::{Answer, Attach, Call, Verb};
-use crate::container::{Ledger, NewContainer, give_up};
-use crate::runtime::{Failure, send};
+use super::{End, SupervisorError, control};
+use crate::container::{Container, Ledger, NewContainer, give_up};
+use crate::runtime::{Failure, receive, send};
 use crate::store::Store;
 
 /// The starter's ends: the channel, the pipes of the container's streams.
@@ -21,8 +21,8 @@ use crate::store::Store;
 pub struct Session {
     /// The container's id.
     pub id: String,
-    /// The supervisor, a child of ours.
-    pub supervisor: Pid,
+    /// The supervisor, if it is a child of ours.
+    pub supervisor: Option<Pid>,
     /// A connection to the supervisor, as through the control socket.
     pub channel: OwnedFd,
     /// The container's standard input, if it was asked for.
@@ -52,13 +52,8 @@ fn start(store: &Store, new: &NewContainer, attach: Attach) -> Result<Session, S
     let (channel, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(SupervisorError::call(START, "socketpair", "AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0"))?;
-    let ([stdin, out, err], their_ends) = pipes(attach)?;
     // The first message waits in the socket until the supervisor reads it.
-    let fds: Vec<_> = their_ends.iter().map(AsFd::as_fd).collect();
-    send(channel.as_fd(), &Call::new(Verb::Attach(attach)), &fds)
-        .map_err(SupervisorError::call(START, "sendmsg", "…"))?;
-    drop(fds);
-    drop(their_ends);
+    let [stdin, out, err] = send_pipes(&channel, attach)?;
     let exec = Exec::of(store, new, &theirs)?;
     let cloned = sys::clone3(&CloneArgs::default());
     match cloned.map_err(|source| SupervisorError::Call { what: START, source })? {
@@ -69,14 +64,40 @@ fn start(store: &Store, new: &NewContainer, attach: Attach) -> Result<Session, S
             sys::exit_now(125)
         }
         Cloned::Parent { pid, .. } => {
-            Ok(Session { id: new.container.id.clone(), supervisor: pid, channel, stdin, outputs: [out, err] })
+            let (id, supervisor) = (new.container.id.clone(), Some(pid));
+            Ok(Session { id, supervisor, channel, stdin, outputs: [out, err] })
+        }
+    }
+}
+
+/// Joins a container that runs: what it writes from now on comes to us too.
+///
+/// # Errors
+/// Nobody listens: it has ended.
+pub fn attach(container: &Container, attach: Attach) -> Result<Session, SupervisorError> {
+    let channel = control::connect(&container.dir)?;
+    let [stdin, out, err] = send_pipes(&channel, attach)?;
+    Ok(Session { id: container.id.clone(), supervisor: None, channel, stdin, outputs: [out, err] })
+}
+
+/// Waits until the program of a container runs. It goes on when we leave.
+///
+/// # Errors
+/// `Failed`: it can't run; `Died`: its supervisor was killed.
+pub fn await_start(session: &Session) -> Result<(), SupervisorError> {
+    loop {
+        match receive::<Answer>(session.channel.as_fd()) {
+            Ok(Some((Answer::Started, _))) => return Ok(()),
+            Ok(Some((Answer::Failed(failure), _))) => return Err(failure.into()),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return Err(SupervisorError::Died(session.id.clone())),
         }
     }
 }
 
 /// Waits until the supervisor itself is gone, if its container has ended.
-pub fn reap(supervisor: Pid, ended: &Result<i32, SupervisorError>) {
-    if matches!(ended, Ok(_) | Err(SupervisorError::Failed(_) | SupervisorError::Died(_))) {
+pub fn reap(supervisor: Pid, ended: &Result<End, SupervisorError>) {
+    if matches!(ended, Ok(End::Exited(_)) | Err(SupervisorError::Failed(_) | SupervisorError::Died(_))) {
         // There is nothing to do about one that can't be waited for.
         let _ = sys::waitpid(supervisor);
     }
@@ -127,6 +148,15 @@ impl Exec {
             Err(e) => e,
         }
     }
+}
+
+/// Asks to be attached with pipes of ours, and keeps our ends of them.
+fn send_pipes(channel: &OwnedFd, attach: Attach) -> Result<[Option<OwnedFd>; 3], SupervisorError> {
+    let (ours, theirs) = pipes(attach)?;
+    let fds: Vec<_> = theirs.iter().map(AsFd::as_fd).collect();
+    send(channel.as_fd(), &Call::new(Verb::Attach(attach)), &fds)
+        .map_err(SupervisorError::call(START, "sendmsg", "…"))?;
+    Ok(ours)
 }
 
 /// A pipe for each stream that is wanted: (our ends by stream, its ends in the order of the protocol).

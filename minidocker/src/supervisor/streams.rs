@@ -29,12 +29,13 @@ pub(super) struct Input {
     pub(super) pending: VecDeque<u8>,
     /// Close it when `pending` is empty.
     pub(super) ending: bool,
+    pub(super) is_terminal: bool,
 }
 
 impl Input {
-    pub(super) fn new(fd: OwnedFd) -> Result<Self, SupervisorError> {
+    fn new(fd: OwnedFd, is_terminal: bool) -> Result<Self, SupervisorError> {
         nonblocking(&fd)?;
-        Ok(Self { fd, pending: VecDeque::new(), ending: false })
+        Ok(Self { fd, pending: VecDeque::new(), ending: false, is_terminal })
     }
 
     /// Writes what it can; false when nobody will ever read it, or all is written and it is to end.
@@ -51,7 +52,7 @@ pub(super) fn pipes(open_stdin: bool) -> Result<(Streams, Stdio), SupervisorErro
     };
     let (stdin, input) = if open_stdin {
         let (theirs, ours) = pipe()?;
-        (theirs, Some(Input::new(ours)?))
+        (theirs, Some(Input::new(ours, false)?))
     } else {
         (null()?, None)
     };
@@ -77,7 +78,7 @@ impl Streams {
     pub(super) fn of_terminal(master: OwnedFd, open_stdin: bool) -> Result<Self, SupervisorError> {
         nonblocking(&master)?;
         let again = || master.try_clone().map_err(SupervisorError::call("use the terminal", "dup", "…"));
-        let input = if open_stdin { Some(Input::new(again()?)?) } else { None };
+        let input = if open_stdin { Some(Input::new(again()?, true)?) } else { None };
         Ok(Self { outputs: [Some(master), None], input })
     }
 }

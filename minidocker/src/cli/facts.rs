@@ -1,0 +1,100 @@
+//! What a Spec needs to know of the machine and of the image's files, and the files beside it.
+
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use chroot::Root;
+use sys::{Errno, SysError};
+
+use super::launch::Base;
+use crate::container::File;
+use crate::spec::{self, CgroupView, Facts, IdRange, NetworkMode, Request};
+use crate::store::{Privilege, Store, id_maps};
+
+/// Looks at the machine, the store and the image's files, for [`spec::build`].
+pub(super) fn facts(store: &Store, base: &Base, layers: &[Root], request: &Request) -> anyhow::Result<Facts> {
+    let rootless = store.privilege() == Privilege::Rootless;
+    let world = cgroups::World::detect()?;
+    let (uid_map, gid_map) = if rootless {
+        let maps = id_maps(store)?;
+        (ranges(&maps.uid), ranges(&maps.gid))
+    } else {
+        (Vec::new(), Vec::new())
+    };
+    let host_hostname =
+        nix::unistd::gethostname().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Facts {
+        rootless,
+        uid_map,
+        gid_map,
+        bundle: store.containers().join(&request.id),
+        lowers: base.lowers.clone(),
+        userxattr: rootless,
+        volatile: request.host_config.auto_remove,
+        cgroup_path: Some(PathBuf::from(&request.id)),
+        cgroup_view: if world.kind() == cgroups::Kind::V2 {
+            CgroupView::Unified
+        } else {
+            CgroupView::Nothing
+        },
+        can_list_devices: !rootless && world.v1("devices").is_some(),
+        passwd: from_layers(layers, "/etc/passwd")?,
+        group: from_layers(layers, "/etc/group")?,
+        host_hostname,
+        recursive_readonly: !request.host_config.binds.is_empty() && has_mount_setattr(),
+        masked: thermal_throttle(),
+    })
+}
+
+fn ranges(map: &namespaces::idmap::IdMap) -> Vec<IdRange> {
+    map.0.iter().map(|r| IdRange { inside: r.inside, outside: r.outside, count: r.count }).collect()
+}
+
+/// The text of a file of the image: that of the topmost layer that has it.
+fn from_layers(layers: &[Root], path: &str) -> Result<Option<String>, SysError> {
+    for layer in layers {
+        match layer.read(Path::new(path)) {
+            Ok(None) => {}
+            // No regular file, a whiteout perhaps: this layer hides those below.
+            Err(e) if e.errno() == Errno::EINVAL => return Ok(None),
+            found => return found,
+        }
+    }
+    Ok(None)
+}
+
+/// Asked with something that is no mount, so that nothing changes.
+fn has_mount_setattr() -> bool {
+    let none = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map(|(reading, _)| reading);
+    none.is_ok_and(|none| {
+        sys::mount_setattr_readonly(none.as_fd()).is_err_and(|e| e.errno() != Errno::ENOSYS)
+    })
+}
+
+/// Docker masks these since GHSA-6fw5-f8r9-fgfm; virtual machines have none.
+fn thermal_throttle() -> Vec<PathBuf> {
+    let of_cpu = |n: usize| PathBuf::from(format!("/sys/devices/system/cpu/cpu{n}/thermal_throttle"));
+    (0..).map(of_cpu).take_while(|path| path.exists()).collect()
+}
+
+/// The files of the bundle besides its records.
+pub(super) fn files(request: &Request, facts: &Facts, config: &str) -> anyhow::Result<Vec<File>> {
+    let network = request.host_config.network_mode;
+    let host = |path: &str| match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(SysError::of("read", format!("{path:?}"), e)),
+    };
+    let hosts = if network == NetworkMode::Host { host("/etc/hosts")? } else { None };
+    let hostname = spec::hostname(request, facts);
+    Ok(vec![
+        File { name: "config.json", text: config.to_owned() },
+        File { name: "hostname", text: spec::etc::hostname(&hostname) },
+        File { name: "hosts", text: spec::etc::hosts(network, hosts.as_deref()) },
+        File {
+            name: "resolv.conf",
+            text: spec::etc::resolv_conf(network, host("/etc/resolv.conf")?.as_deref()),
+        },
+    ])
+}
