@@ -8,7 +8,7 @@ use minidocker::{cli, supervisor};
 
 fn main() -> ExitCode {
     // What a container sees of our files must not depend on the shell's umask.
-    sys::umask(0o022);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let mut argv = std::env::args_os();
     if argv.next().is_some_and(|name| name == supervisor::ARGV0) {
         let args: Vec<String> = argv.filter_map(|word| word.into_string().ok()).collect();

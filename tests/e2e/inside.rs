@@ -62,6 +62,14 @@ fn dev_has_dockers_nodes_and_nothing_else() {
 }
 
 #[test]
+fn the_mount_table_is_where_old_programs_look_for_it() {
+    let md = common!();
+    // hostbox has none of its own.
+    let look = "ls -l /etc/mtab; grep ' / overlay ' /etc/mtab | wc -l";
+    crate::script(&md, look).ok().stdout_has("/etc/mtab -> /proc/mounts").stdout_has("\n1");
+}
+
+#[test]
 fn root_without_cap_mknod_gets_the_hosts_nodes() {
     kit::require!(Who::Me.is_root(), "not-root", "only root has CAP_MKNOD to lose");
     let md = kit::ours!();

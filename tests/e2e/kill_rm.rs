@@ -63,6 +63,27 @@ fn kill_refuses_what_it_can_t_do() {
 }
 
 #[test]
+fn kill_works_without_the_record_because_the_supervisor_knows_its_init() {
+    for who in Who::all() {
+        let md = kit::ours!(*who);
+        for damage in ["damaged", "missing"] {
+            let client = crate::sleeper(&md, damage);
+            let dir = md.root().join("containers").join(crate::inspect(&md, damage)["Id"].as_str().unwrap());
+            match damage {
+                "damaged" => std::fs::write(dir.join("state.json"), "{").unwrap(),
+                _ => std::fs::remove_file(dir.join("state.json")).unwrap(),
+            }
+            md.run(["kill", damage]).ok().stdout_is(damage).quiet();
+            client.finish().code(137).quiet();
+            // The supervisor's own knowledge is the record again.
+            assert_eq!(crate::inspect(&md, damage)["State"]["ExitCode"], 137);
+            md.run(["rm", damage]).ok();
+        }
+        md.nothing_left();
+    }
+}
+
+#[test]
 fn several_at_once_are_each_told() {
     let md = common!();
     let (a, b) = (md.name("a"), md.name("b"));

@@ -9,6 +9,7 @@
 mod bad_input;
 mod bad_programs;
 mod bad_rootfs;
+mod control;
 mod docker;
 mod exit_codes;
 mod first_run;
@@ -18,6 +19,7 @@ mod holes;
 mod hostile;
 mod inside;
 mod inspect_ps;
+mod job_control;
 mod kill_rm;
 mod later;
 mod names;
@@ -28,6 +30,7 @@ mod stdio;
 mod supervisor;
 mod terminal;
 mod unwritable;
+mod volumes;
 mod worlds;
 
 use kit::{Minidocker, Output, Running};

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use minidocker::{cli, supervisor};
 
 fn main() -> ExitCode {
-    sys::umask(0o022);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let mut argv = std::env::args_os();
     let is_supervisor = argv.next().is_some_and(|name| name == supervisor::ARGV0);
     let mut code = ExitCode::FAILURE;

@@ -57,9 +57,7 @@ pub fn capget() -> Result<CapSets> {
 /// `EPERM`: a permitted capability would be added, or an inheritable one that isn't in the bounding set.
 pub fn capset(sets: &CapSets) -> Result {
     let CapSets { effective, permitted, inheritable } = *sets;
-    let shown = By(|| {
-        format!("{{effective={effective:#x}, permitted={permitted:#x}, inheritable={inheritable:#x}}}")
-    });
+    let shown = By(|| format!("{sets:#x?}").split_whitespace().collect::<Vec<_>>().join(" "));
     let [effective, permitted, inheritable] =
         [effective, permitted, inheritable].map(CapabilitySet::from_bits_retain);
     call("capset", &[&shown], || set_capabilities(None, CapabilitySets { effective, permitted, inheritable }))
@@ -110,6 +108,15 @@ pub fn set_keepcaps(keep: bool) -> Result {
 /// None in practice.
 pub fn set_no_new_privs() -> Result {
     prctl(libc::PR_SET_NO_NEW_PRIVS, "PR_SET_NO_NEW_PRIVS", 1, 0)
+}
+
+/// Whether others of our user may look into this process: trace it, read its memory, follow its links
+/// in /proc. An exec makes it so again. Source: prctl(2), PR_SET_DUMPABLE.
+///
+/// # Errors
+/// None in practice.
+pub fn set_dumpable(dumpable: bool) -> Result {
+    prctl(libc::PR_SET_DUMPABLE, "PR_SET_DUMPABLE", u64::from(dumpable), 0)
 }
 
 /// Sets a resource limit by its number (`libc::RLIMIT_*`). Source: setrlimit(2).

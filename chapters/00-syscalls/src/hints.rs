@@ -14,7 +14,7 @@ pub struct Hint {
 }
 
 /// Looks a failed call up. `args` tells cases of one call apart, such as which file was written.
-#[rustfmt::skip] // a row: the call and why it failed, and below what to do
+#[rustfmt::skip] // a row: the call, why it failed, and what to do
 pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
     let (because, remedy) = match (call, errno) {
         ("clone3" | "clone" | "unshare", EPERM) if args.contains("NEWUSER") => ("this host forbids user namespaces to this user, a seccomp filter does (Docker's), or we are inside a chroot",
@@ -33,8 +33,7 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
             "findmnt -o TARGET,OPTIONS shows the flags of the source; inside Docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined"),
         ("mount", EINVAL) if args.contains("\"overlay\"") => ("overlay refused its directories: upperdir and workdir on two file systems, one of them on overlay, or too old a kernel (rootless: 5.11)",
             "dmesg | tail names the reason; MINIDOCKER_ROOT moves the store to another file system"),
-        ("mount", ENODEV) => ("the kernel has no such file system",
-            "cat /proc/filesystems"),
+        ("mount", ENODEV) => ("the kernel has no such file system", "cat /proc/filesystems"),
         ("pivot_root", EINVAL) => ("the new root must be a mount, and neither it nor its parent may be shared (pivot_root(2))",
             "findmnt -o TARGET,PROPAGATION"),
         ("execve", ENOENT) => ("the program, or the interpreter that it names, is not in the root file system",
@@ -43,10 +42,8 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
             "ls -l inside the container; findmnt -o TARGET,OPTIONS"),
         ("execve", ENOEXEC) => ("the file is neither ELF for this machine nor a script that begins with #!",
             "file(1) tells what it is"),
-        ("mkdir", EAGAIN) => ("cgroup.max.descendants is reached",
-            "cat /sys/fs/cgroup/cgroup.max.descendants"),
-        ("rmdir", EBUSY) => ("the cgroup still has processes or children",
-            "cat its cgroup.procs"),
+        ("mkdir", EAGAIN) => ("cgroup.max.descendants is reached", "cat /sys/fs/cgroup/cgroup.max.descendants"),
+        ("rmdir", EBUSY) => ("the cgroup still has processes or children", "cat its cgroup.procs"),
         ("setgroups", EPERM) => ("/proc/self/setgroups says deny: a user namespace with one id can't change its groups",
             "give this user subordinate ids in /etc/subuid and /etc/subgid"),
         ("setresuid" | "setresgid", EINVAL) => ("the id has no place in the container's id map",

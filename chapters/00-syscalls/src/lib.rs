@@ -44,15 +44,18 @@ mod tty;
 
 pub use clone::{CloneArgs, CloneFlags, Cloned, clone3};
 pub use cred::{
-    CapSets, cap_ambient_clear, cap_ambient_raise, cap_bounding_drop, capget, capset, set_keepcaps,
-    set_no_new_privs, setgroups, setresgid, setresuid, setrlimit,
+    CapSets, cap_ambient_clear, cap_ambient_raise, cap_bounding_drop, capget, capset, set_dumpable,
+    set_keepcaps, set_no_new_privs, setgroups, setresgid, setresuid, setrlimit,
 };
 pub use error::{Result, SysError};
 pub use event::{Event, Role, context, set_role, set_sink, sink_is_set};
 pub use fd::{close_all_but, inherited, keep_across_exec};
 pub use files::{chdir, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_fd, write_file};
 pub use hints::{Hint, hint};
-pub use mounts::{fsconfig_create, fsconfig_set, fsmount, fsopen, mount, move_mount, pivot_root, umount2};
+pub use mounts::{
+    fsconfig_create, fsconfig_set, fsmount, fsopen, mount, mount_setattr_readonly, move_mount, open_tree,
+    pivot_root, umount2,
+};
 pub use net::set_interface_up;
 pub use nix::errno::Errno;
 pub use nix::mount::{MntFlags, MsFlags};
@@ -61,6 +64,6 @@ pub use nix::unistd::{Gid, Pid, Uid};
 pub use ns::{borrowed_room, sethostname, setns, unshare};
 pub use process::{
     ExitStatus, default_signals, execve, exit_now, ignore_signal, kill, pdeathsig, pidfd_open,
-    pidfd_send_signal, set_child_subreaper, setsid, start_helper, umask, waitpid, waitpid_nohang,
+    pidfd_send_signal, setsid, start_helper, waitpid, waitpid_nohang,
 };
 pub use tty::{controlling_terminal, open_ptmx};

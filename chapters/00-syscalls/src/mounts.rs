@@ -1,13 +1,14 @@
 //! The mount table: what is seen where.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
+use rustix::fs::CWD;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 use crate::call::call;
 use crate::shown::{By, Plain, Shown};
-use crate::{MntFlags, MsFlags, Result};
+use crate::{Errno, MntFlags, MsFlags, Result};
 
 /// Mounts, binds, remounts or changes propagation, as `mountflags` says. Source: mount(2).
 ///
@@ -101,4 +102,32 @@ pub fn fsconfig_create(fs: BorrowedFd<'_>) -> Result {
 pub fn fsmount(fs: BorrowedFd<'_>) -> Result<OwnedFd> {
     let how = FsMountFlags::FSMOUNT_CLOEXEC;
     call("fsmount", &[&fs, &how, &0], || rustix::mount::fsmount(fs, how, MountAttrFlags::empty()))
+}
+
+/// Makes a mount, and all that is mounted below it, read-only; other flags stay. Linux 5.12.
+/// Source: mount_setattr(2), AT_RECURSIVE.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN, `EINVAL`: `tree` is open on no mount's root, `ENOSYS`.
+pub fn mount_setattr_readonly(tree: BorrowedFd<'_>) -> Result {
+    // struct mount_attr: attr_set, attr_clr, propagation, userns_fd.
+    let attr = [u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits()), 0, 0, 0];
+    let shown = Plain("AT_EMPTY_PATH|AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY}, 32");
+    call("mount_setattr", &[&tree, &"", &shown], || {
+        let (fd, none, how) = (tree.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH | libc::AT_RECURSIVE);
+        // SAFETY: `none` and `attr` (32 bytes) outlive the call, which only reads them (mount_setattr(2)).
+        let rc = unsafe { libc::syscall(libc::SYS_mount_setattr, fd, none, how, &raw const attr, 32_usize) };
+        Errno::result(rc).map(drop)
+    })
+}
+
+/// A copy, attached nowhere yet, of what is mounted at `source` and below. It has the propagation of
+/// its original: a copy of a shared mount is its peer. [`move_mount`] attaches it. Linux 5.2.
+/// Source: open_tree(2), OPEN_TREE_CLONE.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN, `ENOENT`, `ENOSYS`.
+pub fn open_tree(source: &Path) -> Result<OwnedFd> {
+    let how = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    call("open_tree", &[&Plain("AT_FDCWD"), &source, &how], || rustix::mount::open_tree(CWD, source, how))
 }

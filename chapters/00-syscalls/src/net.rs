@@ -1,6 +1,6 @@
 //! Network interfaces, as far as they need no netlink (netdevice(7)).
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -26,20 +26,17 @@ pub fn set_interface_up(name: &str) -> Result {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
-    let name = name.shown();
-    let shown = By(|| format!("SIOCGIFFLAGS, {{ifr_name={name}}}"));
-    ioctl(socket.as_fd(), libc::SIOCGIFFLAGS, &mut request, &shown)?;
-    // SAFETY: the call above filled this field of the union; any bits are valid there.
-    unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
-    let shown = By(|| format!("SIOCSIFFLAGS, {{ifr_name={name}, ifr_flags=…|IFF_UP}}"));
-    ioctl(socket.as_fd(), libc::SIOCSIFFLAGS, &mut request, &shown)
-}
-
-fn ioctl(socket: BorrowedFd<'_>, what: libc::Ioctl, request: &mut libc::ifreq, shown: &dyn Shown) -> Result {
-    call("ioctl", &[&socket, shown], || {
-        // SAFETY: both requests read and write one ifreq, which outlives the call.
-        Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw mut *request) }).map(drop)
-    })
+    for (number, what) in [(libc::SIOCGIFFLAGS, "SIOCGIFFLAGS"), (libc::SIOCSIFFLAGS, "SIOCSIFFLAGS")] {
+        let shown = By(|| format!("{what}, {{ifr_name={}}}", name.shown()));
+        call("ioctl", &[&socket.as_fd(), &shown], || {
+            // SAFETY: both requests read and write one ifreq, which outlives the call.
+            Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), number, &raw mut request) }).map(drop)
+        })?;
+        // What the first one told, and this flag, is what the second one sets.
+        // SAFETY: the first call filled this field of the union; any bits are valid there.
+        unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
+    }
+    Ok(())
 }
 
 #[cfg(test)]

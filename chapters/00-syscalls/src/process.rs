@@ -140,25 +140,12 @@ pub fn pdeathsig() -> Result {
     call("prctl", &[&Plain("PR_SET_PDEATHSIG, SIGKILL")], || prctl::set_pdeathsig(Signal::SIGKILL))
 }
 
-/// Orphans below this process become its children, to be reaped by it. Source: prctl(2).
-///
-/// # Errors
-/// None in practice.
-pub fn set_child_subreaper() -> Result {
-    call("prctl", &[&Plain("PR_SET_CHILD_SUBREAPER, 1")], || prctl::set_child_subreaper(true))
-}
-
 /// Starts a session without a controlling terminal. Source: setsid(2).
 ///
 /// # Errors
 /// `EPERM`: we lead a process group already.
 pub fn setsid() -> Result<Pid> {
     call("setsid", &[], nix::unistd::setsid)
-}
-
-/// Sets the mask of permission bits that new files don't get. Source: umask(2).
-pub fn umask(mask: u32) {
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
 }
 
 /// Every signal has its default action again, and none is blocked: what a program expects at its

@@ -60,6 +60,7 @@ shown! {
     rustix::mount::FsMountFlags: |set| names(set);
     rustix::mount::FsOpenFlags: |set| names(set);
     rustix::mount::MoveMountFlags: |set| names(set);
+    rustix::mount::OpenTreeFlags: |set| names(set);
     std::process::Child: |child| format!("0 (pid {})", child.id());
     ExitStatus: |status| format!("{status:?}");
     Plain<T> where [T: Display]: |text| text.0.to_string();

@@ -1,30 +1,24 @@
 //! Terminals: a pair of ends (pty(7)), and which session owns it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::call::{call, errno};
-use crate::shown::{Plain, Shown};
-use crate::{Result, SysError};
+use crate::Result;
+use crate::call::call;
+use crate::shown::Plain;
 
-/// Opens a new terminal in the devpts at /dev/pts of our root: the master's end, and the path
-/// of the other one. Source: pts(4), posix_openpt(3).
+/// Opens a new terminal in the devpts at /dev/pts of our root: the master's end. ptsname(3) tells the
+/// path of the other one. Source: pts(4), posix_openpt(3).
 ///
 /// # Errors
 /// `ENOENT`: no devpts is mounted. `ENOSPC`: kernel.pty.max is reached.
-pub fn open_ptmx() -> Result<(OwnedFd, PathBuf)> {
+pub fn open_ptmx() -> Result<OwnedFd> {
     let how = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let shown = Plain("AT_FDCWD, \"/dev/ptmx\", O_RDWR|O_NOCTTY|O_CLOEXEC");
-    let master = call("openat", &[&shown], || {
-        let master = rustix::fs::open("/dev/ptmx", how, Mode::empty())?;
-        rustix::pty::unlockpt(&master)?;
-        Ok::<_, rustix::io::Errno>(master)
-    })?;
-    let failed = |e| SysError::new("ioctl", format!("{}, TIOCGPTN", master.as_fd().shown()), errno(e));
-    let name = rustix::pty::ptsname(&master, Vec::new()).map_err(failed)?;
-    Ok((master, name.to_string_lossy().into_owned().into()))
+    call("openat", &[&shown], || {
+        rustix::fs::open("/dev/ptmx", how, Mode::empty()).and_then(|m| rustix::pty::unlockpt(&m).map(|()| m))
+    })
 }
 
 /// Makes `terminal` the controlling terminal of the session that we lead. Source: ioctl_tty(2), TIOCSCTTY.

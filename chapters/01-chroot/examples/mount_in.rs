@@ -7,6 +7,7 @@
 //!
 //! It happens in the borrowed room, or, with `ROOM=mnt`, in a mount namespace alone, which takes root.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -32,7 +33,12 @@ fn main() -> Result<()> {
             chroot::mount_in(&root, &Mount::new("tmpfs", Path::new("/dev"), MsFlags::empty(), None))?;
             chroot::populate_dev(&root, Nodes::Make)?;
             chroot::bind_console(&root, source)?;
-            println!("{} devices", chroot::DEVICES.len());
+            let kind = rustix::fs::FileType::CharacterDevice;
+            let path = "/dev/below/null".into();
+            let device = chroot::Device { path, kind, number: (1, 3), mode: 0o640, owner: (5, 6) };
+            chroot::make_devices(&root, &[device], Nodes::Make)?;
+            let made = std::fs::metadata(Path::new(rootfs).join("dev/below/null"))?;
+            println!("{:o} {:#x} {}:{}", made.mode(), made.rdev(), made.uid(), made.gid());
             return Ok(());
         }
         fstype => Mount::new(fstype, destination, MsFlags::empty(), None),

@@ -1,39 +1,43 @@
 //! /dev of a container: six devices, a few links, a terminal.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode};
-use sys::Errno;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
+use sys::{Errno, SysError};
 
 use crate::root::Named;
 use crate::{Mount, MountError, Root, mount_in};
 
-/// A character device and its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A node, in the words of the OCI runtime-spec (config-linux.md, "Devices").
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its name below /dev.
-    pub name: &'static str,
-    /// Which driver.
-    pub major: u32,
-    /// Which device of the driver.
-    pub minor: u32,
+    /// Where, inside the root.
+    pub path: PathBuf,
+    /// Character or block device, or fifo.
+    pub kind: FileType,
+    /// Which driver (major), which device of that driver (minor): admin-guide/devices.txt.
+    pub number: (u32, u32),
+    /// Who may read and write it.
+    pub mode: u32,
+    /// User and group, as ids of our user namespace.
+    pub owner: (u32, u32),
 }
 
-/// The devices that every container has, each of mode [`DEVICE_MODE`].
-/// Sources: OCI runtime-spec, config-linux.md, "Default Devices"; the numbers: the kernel's
-/// admin-guide/devices.txt.
-pub const DEVICES: [Device; 6] = [
-    Device { name: "null", major: 1, minor: 3 },
-    Device { name: "zero", major: 1, minor: 5 },
-    Device { name: "full", major: 1, minor: 7 },
-    Device { name: "random", major: 1, minor: 8 },
-    Device { name: "urandom", major: 1, minor: 9 },
-    Device { name: "tty", major: 5, minor: 0 },
-];
+/// Name, major and minor.
+const DEFAULT: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
-/// Everybody may read and write them.
-pub const DEVICE_MODE: u32 = 0o666;
+/// The devices that every container has, for everybody to read and write.
+/// Source: OCI runtime-spec, config-linux.md, "Default Devices".
+#[must_use]
+pub fn default_devices() -> Vec<Device> {
+    let device = |&(name, major, minor): &(&str, _, _)| {
+        let (path, kind) = (Path::new("/dev").join(name), FileType::CharacterDevice);
+        Device { path, kind, number: (major, minor), mode: 0o666, owner: (0, 0) }
+    };
+    DEFAULT.iter().map(device).collect()
+}
 
 /// The links beside them, as runc makes them for Docker. The last one leads to the devpts of the
 /// container itself, whose ptmx makes terminals there (kernel: filesystems/devpts.rst).
@@ -45,7 +49,7 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// How the six devices get into a root.
+/// How devices get into a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nodes {
     /// By mknod(2), which needs CAP_MKNOD in the first user namespace.
@@ -54,36 +58,40 @@ pub enum Nodes {
     Bind,
 }
 
-/// Makes the devices and the links of /dev. What was mounted on /dev before (a tmpfs) gets them.
+/// Makes the default devices and the links of /dev. What was mounted there before (a tmpfs) gets them.
+///
+/// # Errors
+/// As [`make_devices`].
+pub fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), MountError> {
+    make_devices(root, &default_devices(), nodes)?;
+    link_dev(root)
+}
+
+/// Makes devices, and the directories above them where they are missing.
 ///
 /// # Errors
 /// [`MountError`]; `EPERM` for [`Nodes::Make`] in a user namespace, `EEXIST`: the root has something
 /// else there, which we neither use nor remove.
-pub fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), MountError> {
-    let dev = Path::new("/dev");
-    let dev = root.make_dir_all(dev, 0o755).map_err(|e| MountError::at(dev, e))?;
-    for device in &DEVICES {
-        let path = Path::new("/dev").join(device.name);
-        match nodes {
-            Nodes::Make => make_node(dev.as_fd(), device)?,
-            Nodes::Bind => bind_device(root, &path, &path)?,
-        }
-    }
-    for (name, text) in LINKS {
-        make_link(dev.as_fd(), name, text)?;
-    }
-    // runc makes it only where the kernel has a /proc/kcore (CONFIG_PROC_KCORE).
-    if Path::new("/proc/kcore").exists() {
-        make_link(dev.as_fd(), "core", "/proc/kcore")?;
-    }
-    Ok(())
+pub fn make_devices(root: &Root, devices: &[Device], nodes: Nodes) -> Result<(), MountError> {
+    devices.iter().try_for_each(|device| match nodes {
+        Nodes::Make => make_node(root, device).map_err(|e| MountError::at(&device.path, e)),
+        Nodes::Bind => bind_device(root, &device.path, &device.path),
+    })
 }
 
-/// Binds one device (or any file) of the host to a path inside the root.
+/// Makes the links of /dev.
 ///
 /// # Errors
 /// [`MountError`].
-pub fn bind_device(root: &Root, host_path: &Path, destination: &Path) -> Result<(), MountError> {
+pub fn link_dev(root: &Root) -> Result<(), MountError> {
+    let dev = root.make_dir_all(Path::new("/dev"), 0o755).map_err(|e| MountError::at("/dev".as_ref(), e))?;
+    // runc makes it only where the kernel has a /proc/kcore (CONFIG_PROC_KCORE).
+    let core = Path::new("/proc/kcore").exists().then_some(("core", "/proc/kcore"));
+    LINKS.into_iter().chain(core).try_for_each(|(name, text)| make_link(dev.as_fd(), name, text))
+}
+
+/// Binds one device (or any file) of the host to a path inside the root.
+fn bind_device(root: &Root, host_path: &Path, destination: &Path) -> Result<(), MountError> {
     mount_in(root, &Mount { flags: sys::MsFlags::MS_BIND, ..Mount::bind(host_path, destination) })
 }
 
@@ -96,16 +104,17 @@ pub fn bind_console(root: &Root, slave: &Path) -> Result<(), MountError> {
     bind_device(root, slave, Path::new("/dev/console"))
 }
 
-fn make_node(dev: BorrowedFd<'_>, device: &Device) -> Result<(), MountError> {
-    let (name, mode) = (Path::new(device.name), Mode::from_raw_mode(DEVICE_MODE));
-    let number = (device.major, device.minor);
-    sys::mknodat(dev, name, FileType::CharacterDevice, mode, number)
-        // The umask took bits away, and the process has only one umask.
-        .and_then(|()| {
-            rustix::fs::chmodat(dev, name, mode, AtFlags::empty())
-                .named("fchmodat", format_args!("{name:?}, 0{DEVICE_MODE:o}"))
-        })
-        .map_err(|e| MountError::at(&Path::new("/dev").join(name), e))
+fn make_node(root: &Root, device: &Device) -> Result<(), SysError> {
+    let Device { path, kind, number, mode, owner } = device;
+    let name = Path::new(path.file_name().unwrap_or_default());
+    let dir = root.make_dir_all(path.parent().unwrap_or(path), 0o755)?;
+    sys::mknodat(dir.as_fd(), name, *kind, Mode::from_raw_mode(*mode), *number)?;
+    let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+    rustix::fs::chownat(&dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        .named("fchownat", format_args!("{name:?}, {uid}, {gid}, AT_SYMLINK_NOFOLLOW"))?;
+    // The umask took bits away, and the process has only one umask.
+    rustix::fs::chmodat(&dir, name, Mode::from_raw_mode(*mode), AtFlags::empty())
+        .named("fchmodat", format_args!("{name:?}, 0{mode:o}"))
 }
 
 /// As runc, we leave a name that is there already.

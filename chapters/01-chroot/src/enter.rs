@@ -29,6 +29,7 @@ pub fn enter_chroot(path: &Path) -> Result<(), SysError> {
 /// # Errors
 /// `EINVAL`: `root` is no mount (bind it on itself first), or its parent mount is shared.
 /// `EPERM` without CAP_SYS_ADMIN. `EBUSY`: `root` is the current root already.
+// ANCHOR: pivot_into
 pub fn pivot_into(root: &Root) -> Result<(), SysError> {
     let old = Root::open(Path::new("/"))?;
     let here = Path::new(".");
@@ -40,3 +41,4 @@ pub fn pivot_into(root: &Root) -> Result<(), SysError> {
     sys::umount2(here, MntFlags::MNT_DETACH)?;
     sys::chdir(Path::new("/"))
 }
+// ANCHOR_END: pivot_into

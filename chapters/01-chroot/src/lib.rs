@@ -49,7 +49,7 @@ mod walk;
 
 pub use assemble::{Refused, Report, Source, assemble, find_program};
 pub use closure::{Refusal, needs_of};
-pub use dev::{DEVICE_MODE, DEVICES, Device, Nodes, bind_console, bind_device, populate_dev};
+pub use dev::{Device, Nodes, bind_console, default_devices, link_dev, make_devices, populate_dev};
 pub use enter::{enter_chroot, pivot_into};
 pub use mounts::{Mount, MountError, mount_in};
 pub use root::{READ_LIMIT_BYTES, Root};

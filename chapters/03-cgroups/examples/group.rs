@@ -57,7 +57,7 @@ fn bomb(dirs: &[&str]) -> Outcome {
     let group = Group::from_dirs(dirs.iter().map(PathBuf::from).collect()).make()?;
     // Their zombies are ours to reap, which the kernel does for who ignores SIGCHLD. And if
     // nothing else stops them, time does.
-    sys::set_child_subreaper()?;
+    nix::sys::prctl::set_child_subreaper(true)?;
     sys::ignore_signal(sys::Signal::SIGCHLD)?;
     let end = Instant::now() + Duration::from_secs(15);
     let (joined, tell) = rustix::pipe::pipe()?;

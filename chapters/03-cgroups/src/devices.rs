@@ -1,6 +1,8 @@
 //! Which devices a group may use: `devices.allow` and `devices.deny` of v1
 //! (Documentation/admin-guide/cgroup-v1/devices.rst).
 
+use std::fmt::Write;
+
 use sys::{Errno, write_file};
 
 use crate::{CgroupError, Group};
@@ -8,6 +10,8 @@ use crate::{CgroupError, Group};
 /// Block or character device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceKind {
+    /// Both, with every number and every access: the kernel reads no more of such a line.
+    Any,
     /// A block device.
     Block,
     /// A character device.
@@ -16,11 +20,41 @@ pub enum DeviceKind {
 
 /// What a rule allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// To make a node with mknod(2), nothing more.
-    Mknod,
-    /// To read, to write, and to make a node.
-    All,
+pub struct Access {
+    /// To read.
+    pub read: bool,
+    /// To write.
+    pub write: bool,
+    /// To make a node with mknod(2).
+    pub mknod: bool,
+}
+
+impl Access {
+    /// Everything.
+    pub const ALL: Self = Self { read: true, write: true, mknod: true };
+    /// To make a node, and nothing with it.
+    pub const MKNOD: Self = Self { read: false, write: false, mknod: true };
+}
+
+impl std::str::FromStr for Access {
+    type Err = ();
+
+    /// Letters of `rwm`, each at most once.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut access = Self { read: false, write: false, mknod: false };
+        for letter in text.chars() {
+            let right = match letter {
+                'r' => &mut access.read,
+                'w' => &mut access.write,
+                'm' => &mut access.mknod,
+                _ => return Err(()),
+            };
+            if std::mem::replace(right, true) {
+                return Err(());
+            }
+        }
+        if text.is_empty() { Err(()) } else { Ok(access) }
+    }
 }
 
 /// One rule: devices that a group may use. `None` is every number.
@@ -50,18 +84,24 @@ impl std::fmt::Display for DeviceRule {
     /// As the kernel reads it: `c 136:* rwm`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let number = |n: Option<u32>| n.map_or("*".to_owned(), |n| n.to_string());
-        let kind = if self.kind == DeviceKind::Block { 'b' } else { 'c' };
-        let access = if self.access == Access::All { "rwm" } else { "m" };
-        write!(f, "{kind} {}:{} {access}", number(self.major), number(self.minor))
+        let kind = match self.kind {
+            DeviceKind::Any => 'a',
+            DeviceKind::Block => 'b',
+            DeviceKind::Char => 'c',
+        };
+        write!(f, "{kind} {}:{} ", number(self.major), number(self.minor))?;
+        let Access { read, write, mknod } = self.access;
+        let letters = [(read, 'r'), (write, 'w'), (mknod, 'm')];
+        letters.iter().filter(|(has, _)| *has).try_for_each(|(_, letter)| f.write_char(*letter))
     }
 }
 
 const fn any(kind: DeviceKind) -> DeviceRule {
-    DeviceRule { kind, major: None, minor: None, access: Access::Mknod }
+    DeviceRule { kind, major: None, minor: None, access: Access::MKNOD }
 }
 
 const fn char(major: u32, minor: Option<u32>) -> DeviceRule {
-    DeviceRule { kind: DeviceKind::Char, major: Some(major), minor, access: Access::All }
+    DeviceRule { kind: DeviceKind::Char, major: Some(major), minor, access: Access::ALL }
 }
 
 /// What a container of Docker may use. Numbers: admin-guide/devices.txt. `mknod` of everything
@@ -126,5 +166,13 @@ mod tests {
         assert_eq!(shown[1], "b *:* m");
         assert_eq!(shown[2], "c 1:3 rwm");
         assert_eq!(shown[10], "c 136:* rwm");
+        let access = "wr".parse().unwrap();
+        let fuse = DeviceRule { kind: DeviceKind::Char, major: Some(10), minor: Some(229), access };
+        assert_eq!(fuse.to_string(), "c 10:229 rw");
+        let all = DeviceRule { kind: DeviceKind::Any, major: None, minor: None, access: Access::ALL };
+        assert_eq!(all.to_string(), "a *:* rwm");
+        for wrong in ["", "rr", "x", "rwx", "R"] {
+            assert_eq!(wrong.parse::<Access>(), Err(()), "{wrong}");
+        }
     }
 }

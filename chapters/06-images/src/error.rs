@@ -106,7 +106,13 @@ pub enum Error {
     },
     /// The tar could not be written.
     #[error("write the layer")]
-    Write(#[source] io::Error),
+    Write(#[source] SysError),
+}
+
+impl Error {
+    pub(crate) fn write(error: io::Error) -> Self {
+        Self::Write(SysError::of("write", "the layer".to_owned(), error))
+    }
 }
 
 /// `call` is the one that failed, or the last of several that the standard library makes.

@@ -66,11 +66,11 @@ pub fn pack_layer(dir: &Path, mut writer: impl Write, options: &PackOptions) -> 
         Compression::Gzip(level) => {
             let gzip = GzEncoder::new(&mut writer, flate2::Compression::new(level));
             let (packed, gzip) = pack_plain(dir, gzip, options)?;
-            gzip.finish().map_err(Error::Write)?;
+            gzip.finish().map_err(Error::write)?;
             packed
         }
     };
-    writer.flush().map_err(Error::Write)?;
+    writer.flush().map_err(Error::write)?;
     Ok(packed)
 }
 
@@ -78,8 +78,8 @@ fn pack_plain<W: Write>(dir: &Path, writer: W, options: &PackOptions) -> Result<
     let tar = Builder::new(Hashing::new(BufWriter::with_capacity(128 << 10, writer)));
     let mut walk = Walk { dir, tar, options, links: HashMap::new(), entries: 0, skipped: Vec::new() };
     walk.add(&dir.join("."), Path::new(""))?;
-    let (diff_id, size, buffer) = walk.tar.into_inner().map_err(Error::Write)?.finish();
-    let writer = buffer.into_inner().map_err(|e| Error::Write(e.into_error()))?;
+    let (diff_id, size, buffer) = walk.tar.into_inner().map_err(Error::write)?.finish();
+    let writer = buffer.into_inner().map_err(|e| Error::write(e.into_error()))?;
     Ok((Packed { diff_id, size, entries: walk.entries, skipped: walk.skipped }, writer))
 }
 
@@ -173,7 +173,7 @@ impl<W: Write> Walk<'_, W> {
     fn append(&mut self, entry: &Entry, contents: impl Read, size: u64) -> Result<(), Error> {
         self.entries += 1;
         let written = entry.write(&mut self.tar, contents, size);
-        written.map_err(|e| e.downcast::<Error>().unwrap_or_else(Error::Write))
+        written.map_err(|e| e.downcast::<Error>().unwrap_or_else(Error::write))
     }
 }
 

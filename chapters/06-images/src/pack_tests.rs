@@ -198,7 +198,7 @@ fn a_full_disk_is_an_error_of_writing() {
     struct Full(usize);
     impl Write for Full {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(rustix::io::Errno::NOSPC)?;
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -209,7 +209,7 @@ fn a_full_disk_is_an_error_of_writing() {
     fs::write(tree.path().join("big"), vec![1; 900_000]).unwrap();
     for room in [0, 200_000] {
         let error = pack_layer(tree.path(), Full(room), &PLAIN).unwrap_err();
-        assert!(matches!(&error, Error::Write(e) if e.kind() == io::ErrorKind::StorageFull), "{error:?}");
+        assert!(matches!(&error, Error::Write(e) if e.errno() == sys::Errno::ENOSPC), "{error:?}");
     }
 }
 

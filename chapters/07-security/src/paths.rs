@@ -84,10 +84,23 @@ pub fn readonly_path(path: &Path) -> Result<bool, SecurityError> {
     sys::mount(Some(&place), &place, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
     // The descriptor is open on what lies below the new mount; a second walk arrives on it.
     let Some(top) = open(path)? else { return Ok(false) };
-    let flags = locked_flags(top.as_fd(), path)?;
-    let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | flags;
-    sys::mount(None, &proc_path(top.as_fd()), None, remount, None)?;
+    remount_readonly(top.as_fd(), path)?;
     Ok(true)
+}
+
+/// Makes the mount at `/` read-only: it is one already, and those below it keep their flags.
+///
+/// # Errors
+/// Those of mount(2).
+pub fn readonly_root() -> Result<(), SecurityError> {
+    let path = Path::new("/");
+    open(path)?.map_or(Ok(()), |root| remount_readonly(root.as_fd(), path))
+}
+
+fn remount_readonly(top: BorrowedFd<'_>, path: &Path) -> Result<(), SecurityError> {
+    let flags = locked_flags(top, path)?;
+    let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | flags;
+    Ok(sys::mount(None, &proc_path(top), None, remount, None)?)
 }
 
 /// Opens a path of the container, or says that it isn't there.

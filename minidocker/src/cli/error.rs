@@ -28,12 +28,18 @@ impl Refused {
     }
 }
 
+/// Standard output can't be written, such as on a full disk: ends with 1, as ls(1) does.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub struct Unwritable(#[from] sys::SysError);
+
 /// The code to end with: 125, unless the error says otherwise.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let code = error.chain().find_map(|cause| {
         let failed = cause.downcast_ref::<Failure>().map(|failure| failure.code);
-        failed.or_else(|| Some(cause.downcast_ref::<Refused>()?.code))
+        let refused = || cause.downcast_ref::<Refused>().map(|refused| refused.code);
+        failed.or_else(refused).or(cause.is::<Unwritable>().then_some(1))
     });
     code.unwrap_or(125)
 }

@@ -3,6 +3,7 @@
 use crate::container::{Container, ContainerError, State, Status};
 use crate::format;
 use crate::image;
+use crate::runtime::Resource;
 use crate::spec::{self, Config, ImageDefaults, Request};
 use crate::store::{Store, StoreError};
 
@@ -18,7 +19,13 @@ pub(super) struct Found {
 impl Found {
     /// Reads the records of one container.
     pub(super) fn read(store: &Store, container: Container) -> Result<Self, ContainerError> {
-        let (request, state) = (container.request()?, container.state()?);
+        let (request, mut state) = (container.request()?, container.state()?);
+        // Its supervisor lives and doesn't see it (it is stopped): the kernel knows how init ended.
+        if state.is_running()
+            && let Some(code) = state.resources.iter().find_map(Resource::zombie_code)
+        {
+            (state.status, state.pid, state.exit_code) = (Status::Exited, 0, code);
+        }
         // An image that is gone takes nothing but its defaults along.
         let image = image::config(store, &request.image_id).unwrap_or_default();
         let config = spec::merged(&ImageDefaults::from(&image.config), &request.config);

@@ -25,7 +25,7 @@ pub(super) fn of<V: Verb>(path: &str, command: &Command) -> String {
 
 fn flag(arg: &Arg) -> String {
     // Docker shows --help without its letter, which it calls deprecated.
-    let short = arg.get_short().filter(|short| *short != 'h');
+    let short = arg.get_short().filter(|_| arg.get_id() != "help");
     let short = short.map_or("    ".to_owned(), |short| format!("-{short}, "));
     // A switch: clap gives it a value for the sake of `=false`.
     let names = arg.get_value_names().filter(|_| !arg.is_require_equals_set());

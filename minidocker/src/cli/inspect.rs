@@ -46,7 +46,10 @@ fn inspect(args: &Inspect, path: &str) -> anyhow::Result<u8> {
     let store = Store::open()?;
     let mut found = Vec::new();
     let code = Told::each(&args.names, |name| match one(&store, name) {
-        Ok(one) => Ok(found.push(one)),
+        Ok(one) => {
+            found.push(one);
+            Ok(())
+        }
         // Docker's `inspect` looks for images, networks and volumes too.
         Err(e) if !path.contains(' ') && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
             Err(Refused::new(1, format!("no such object: {name}")).into())

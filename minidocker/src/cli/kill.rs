@@ -47,12 +47,16 @@ fn kill(names: &[String], number: i32) -> anyhow::Result<u8> {
 
 fn send(store: &Store, name: &str, number: i32) -> anyhow::Result<()> {
     let container = container::find(store, name)?;
-    container::recover(store, &container)?;
+    // A damaged record is no reason to refuse: the supervisor knows its init.
     if !container.is_alive()? {
+        container::recover(store, &container)?;
         let id = &container.id;
         return Err(
             Refused::new(1, format!("cannot kill container: {name}: container {id} is not running")).into()
         );
     }
-    supervisor::client::signal(&container, number).with_context(|| format!("cannot kill container: {name}"))
+    supervisor::client::signal(&container, number)
+        .with_context(|| format!("cannot kill container: {name}"))?;
+    // Its supervisor did not answer and had to go too: then clearing up is ours.
+    if container.is_alive()? { Ok(()) } else { Ok(container::recover(store, &container)?) }
 }

@@ -1,15 +1,20 @@
-//! From a request to a running container: what `run` does besides its flags.
+//! From what was typed to a container that can be started: what `run` and `create` do besides their flags.
 
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use jiff::Timestamp;
 
 use chroot::Root;
 use sys::{Errno, SysError};
 
+use super::make::{self, Given, Make};
 use crate::container::{self, ContainerError, Contents, File, InitLayer, NewContainer};
 use crate::image::{self, Image};
 use crate::runtime::Failure;
-use crate::spec::{self, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
+use crate::spec::{self, Bind, CgroupView, Facts, IdRange, ImageDefaults, NetworkMode, Request};
 use crate::store::{Privilege, Store, id_maps};
 
 /// What a container is made from: an image, or the directory of `--rootfs`.
@@ -48,6 +53,83 @@ impl Base {
     }
 }
 
+/// What was asked for by the command `path`: the store, what the container is made from, its request.
+pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Request)> {
+    let store = Store::open()?;
+    let base = match (&args.rootfs, args.image()) {
+        (Some(dir), _) => Base::of_rootfs(dir)?,
+        (None, name) => {
+            let image = image::resolve(&store, name.unwrap_or_default())?;
+            image.notices.iter().for_each(|notice| super::tell(&format!("minidocker: {notice}\n")));
+            Base::of_image(&store, image)
+        }
+    };
+    let mut request = make::request(
+        args,
+        Given {
+            path,
+            id: container::new_id()?,
+            created: Timestamp::now(),
+            image_id: base.image_id.clone(),
+            rootfs: args.rootfs.as_ref().map(std::path::absolute).transpose()?,
+            env: &|name| std::env::var(name).ok(),
+            console_size: console_size(),
+            here: std::env::current_dir().ok(),
+            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        },
+    )?;
+    if !request.name.is_empty() {
+        request.name = container::check_name(&request.name)?.to_owned();
+    }
+    Ok((store, base, request))
+}
+
+/// Rows and columns of our terminal; zeros without one.
+pub(super) fn console_size() -> [u16; 2] {
+    rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or([0, 0], |size| [size.ws_row, size.ws_col])
+}
+
+/// What `-v` names and the host lacks becomes a directory, at each start as in Docker.
+pub(super) fn make_sources(store: &Store, request: &Request) -> anyhow::Result<()> {
+    let rootless = store.privilege() == Privilege::Rootless;
+    for bind in Bind::all(&request.host_config.binds)? {
+        let is_private = bind.is_private();
+        let Bind { source, propagation, .. } = bind;
+        if !source.exists() {
+            let failed = || format!("error while creating mount source path '{}'", source.display());
+            std::fs::create_dir_all(&source).with_context(failed)?;
+        }
+        if !is_private {
+            check_propagation(&source, &propagation, rootless)?;
+        }
+    }
+    Ok(())
+}
+
+/// Docker's `ensureShared` and `ensureSharedOrSlave` (moby `daemon/oci_linux.go`).
+fn check_propagation(source: &Path, wanted: &str, rootless: bool) -> anyhow::Result<()> {
+    let shared = wanted.ends_with("shared");
+    let shown = source.display();
+    if shared && rootless {
+        anyhow::bail!(
+            "path {shown} can't be {wanted}: mounts in a user namespace are slaves of the host's (mount_namespaces(7))"
+        );
+    }
+    let real = source.canonicalize().with_context(|| format!("find {shown}"))?;
+    let table = std::fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
+    // proc(5): id, parent, device, root, where, options, then the optional fields up to a dash.
+    let place = |line: &'_ str| PathBuf::from(line.split(' ').nth(4).unwrap_or("/").replace("\\040", " "));
+    let above = table.lines().filter(|line| real.starts_with(place(line)));
+    // Of several on one place the last one is on top.
+    let Some(mount) = above.max_by_key(|line| place(line).components().count()) else { return Ok(()) };
+    let fields = mount.split(" - ").next().unwrap_or_default();
+    if fields.contains(" shared:") || (!shared && fields.contains(" master:")) {
+        return Ok(());
+    }
+    let kind = if shared { "shared" } else { "shared or slave" };
+    anyhow::bail!("path {shown} is mounted on {} but it is not a {kind} mount", place(mount).display())
+}
+
 /// `--rootfs` names nothing that a container can be made of.
 fn unusable(dir: &Path, call: &SysError) -> Failure {
     let failure = Failure::of(format!("cannot use --rootfs {}", dir.display()), call);
@@ -62,18 +144,22 @@ fn unusable(dir: &Path, call: &SysError) -> Failure {
 }
 
 /// Overlay can't stack the init layer, which lies in the store, on a directory that the store lies in.
-fn clear_of_the_store(store: &Store, request: &Request, init_layer: &InitLayer) -> Result<(), Failure> {
-    let Some(dir) = request.rootfs.as_ref().filter(|_| !init_layer.is_empty()) else { return Ok(()) };
+/// Where all mount points are there, it can be done without.
+fn clear_of_the_store(store: &Store, request: &Request, layer: InitLayer) -> Result<InitLayer, Failure> {
+    let Some(dir) = request.rootfs.as_ref().filter(|_| !layer.is_empty()) else { return Ok(layer) };
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     if !real(&store.containers()).starts_with(real(dir)) {
-        return Ok(());
+        return Ok(layer);
+    }
+    if layer.missing().is_empty() {
+        return Ok(InitLayer::default());
     }
     let message =
         format!("cannot use --rootfs {}: the store {} lies in it", dir.display(), store.root().display());
     Err(Failure::ours(message).advise(
         format!(
             "what it lacks for mounts ({}) would be made in the store, and overlay stacks no directory on one that it lies in",
-            init_layer.missing().join(", ")
+            layer.missing().join(", ")
         ),
         "make these in the directory, or set MINIDOCKER_ROOT to a place outside of it",
     ))
@@ -83,13 +169,17 @@ fn clear_of_the_store(store: &Store, request: &Request, init_layer: &InitLayer) 
 /// cleared first.
 pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
     let layers = base.lowers.iter().map(|lower| Root::open(lower)).collect::<Result<Vec<_>, _>>()?;
-    let init_layer = InitLayer::of(&layers)?;
-    clear_of_the_store(store, &request, &init_layer)?;
+    let init_layer = clear_of_the_store(store, &request, InitLayer::of(&layers)?)?;
     let mut facts = facts(store, base, &layers, &request)?;
     if !init_layer.is_empty() {
         facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
     }
     let spec = spec::build(&base.defaults, &request, &facts)?;
+    if !facts.recursive_readonly && Bind::all(&request.host_config.binds)?.iter().any(|bind| bind.read_only) {
+        super::tell(
+            "minidocker: what is mounted below a read-only volume stays writable: mount_setattr(2) is of Linux 5.12\n",
+        );
+    }
     let contents = Contents {
         init_layer,
         files: files(&request, &facts, &serde_json::to_string(&spec)?)?,
@@ -136,6 +226,7 @@ fn facts(store: &Store, base: &Base, layers: &[Root], request: &Request) -> anyh
         passwd: from_layers(layers, "/etc/passwd")?,
         group: from_layers(layers, "/etc/group")?,
         host_hostname,
+        recursive_readonly: !request.host_config.binds.is_empty() && has_mount_setattr(),
         masked: thermal_throttle(),
     })
 }
@@ -155,6 +246,14 @@ fn from_layers(layers: &[Root], path: &str) -> Result<Option<String>, SysError> 
         }
     }
     Ok(None)
+}
+
+/// Asked with something that is no mount, so that nothing changes.
+fn has_mount_setattr() -> bool {
+    let none = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map(|(reading, _)| reading);
+    none.is_ok_and(|none| {
+        sys::mount_setattr_readonly(none.as_fd()).is_err_and(|e| e.errno() != sys::Errno::ENOSYS)
+    })
 }
 
 /// Docker masks these since GHSA-6fw5-f8r9-fgfm; virtual machines have none.

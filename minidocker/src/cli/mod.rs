@@ -12,15 +12,17 @@ mod inspect;
 mod kill;
 mod known;
 mod launch;
+pub mod make;
 mod parse;
 mod ps;
 mod refusal;
 mod rm;
-pub mod run;
+mod run;
 pub mod signal;
 mod told;
 mod verb;
 mod version;
+mod volume;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -33,7 +35,6 @@ pub use rm::Rm;
 pub use run::Run;
 pub use version::Version;
 
-use crate::runtime::in_words;
 use parse::{Asked, parse};
 use verb::{Arity, Verb};
 
@@ -145,12 +146,12 @@ fn show(text: &str) -> anyhow::Result<u8> {
 /// Writes to standard output. A reader that went away (`| head -1`) is no error.
 ///
 /// # Errors
-/// Standard output can't be written, such as on a full disk: the command ends with 1, as ls(1) does.
-pub fn print(text: &str) -> Result<(), Refused> {
+/// Standard output can't be written, such as on a full disk.
+pub fn print(text: &str) -> Result<(), error::Unwritable> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Refused::new(1, format!("cannot write to standard output: {}", in_words(&e))))
+            Err(sys::SysError::of("write", format!("1, \"…\", {}", text.len()), e).into())
         }
         _ => Ok(()),
     }

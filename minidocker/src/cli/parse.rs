@@ -67,10 +67,11 @@ fn built<V: Verb>() -> Command {
         .disable_version_flag(true)
         .args_override_self(true);
     let mut help = Arg::new(HELP).long(HELP).action(ArgAction::SetTrue).help("Print usage");
-    if !names(V::NOT_YET).any(|(short, ..)| short == Some('h')) {
+    let command = V::augment_args(command);
+    if !command.get_arguments().any(|arg| arg.get_short() == Some('h')) {
         help = help.short('h');
     }
-    V::augment_args(command).arg(help).mut_args(as_docker)
+    command.arg(help).mut_args(as_docker)
 }
 
 /// The parser of one command, with the flags that aren't built.

@@ -39,7 +39,8 @@ fn rm(args: &Rm) -> anyhow::Result<u8> {
     Ok(Told::each(&args.names, |name| match remove(&store, name, args.force) {
         Ok(()) => Ok(super::print(&format!("{name}\n"))?),
         Err(e) if args.force && matches!(e.downcast_ref(), Some(ContainerError::NotFound(_))) => {
-            Ok(Told::note(e))
+            Told::note(e);
+            Ok(())
         }
         Err(e) => Err(e),
     }))

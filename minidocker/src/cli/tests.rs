@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
+use super::make::{Given, request};
 use super::parse::{Asked, parse, with_not_yet};
-use super::run::{Given, Run, request};
 use super::verb::Verb;
-use super::{Global, Inspect, Kill, Ps, Rm, Version, error, known, main};
+use super::{Global, Inspect, Kill, Ps, Rm, Run, Version, error, known, main};
 use crate::spec::{NetworkMode, Request};
 
 fn words(line: &str) -> Vec<OsString> {
@@ -26,14 +26,17 @@ fn asked(line: &str) -> Request {
 fn asked_by(args: &Run) -> Result<Request, super::Refused> {
     let env = |name: &str| (name == "HAVE").then(|| "it".to_owned());
     let given = Given {
+        path: "run",
         id: "ab".repeat(32),
         created: "2026-01-02T03:04:05Z".parse().unwrap(),
         image_id: "sha256:00".to_owned(),
-        rootfs: args.rootfs.clone(),
+        rootfs: args.make.rootfs.clone(),
         env: &env,
         console_size: [24, 80],
+        here: Some("/here".into()),
+        selinux: false,
     };
-    request(args, given)
+    request(&args.make, given)
 }
 
 /// Exit code and text of a command line that is refused.
@@ -45,7 +48,7 @@ fn refused(line: &str) -> (u8, String) {
 #[test]
 fn flags_of_run_become_the_request() {
     type Check = fn(&Request) -> bool;
-    let table: [(&str, Check); 22] = [
+    let table: [(&str, Check); 27] = [
         ("img", |r| {
             r.image == "img" && r.config.cmd.is_none() && r.config.attach_stdout && !r.config.attach_stdin
         }),
@@ -69,6 +72,13 @@ fn flags_of_run_become_the_request() {
         ("--entrypoint '' img x", |r| r.config.entrypoint.as_ref().unwrap() == &[""]),
         ("--network host img", |r| r.host_config.network_mode == NetworkMode::Host),
         ("--net=none img", |r| r.host_config.network_mode == NetworkMode::None),
+        ("-h web img", |r| r.config.hostname == "web"),
+        ("--read-only img", |r| r.host_config.readonly_rootfs),
+        ("--tmpfs /a --tmpfs /b:size=1m,mode=1:2 img", |r| {
+            r.host_config.tmpfs["/a"].is_empty() && r.host_config.tmpfs["/b"] == "size=1m,mode=1:2"
+        }),
+        ("-v /a:/b -v/c:/d:ro --volume=/a:/b img", |r| r.host_config.binds == ["/a:/b", "/c:/d:ro"]),
+        ("-v ./a:/b -v .:/c:Z img", |r| r.host_config.binds == ["/here/./a:/b", "/here/.:/c:Z"]),
         ("--rootfs /d sh x", |r| {
             r.rootfs.as_ref().unwrap().to_str() == Some("/d")
                 && r.image.is_empty()
@@ -89,10 +99,8 @@ fn what_is_not_built_is_refused_by_name() {
         ("run -itd img", "run --detach"),
         ("run --privileged=false img", "run --privileged"),
         ("run --sig-proxy=false img", "run --sig-proxy"),
-        ("run --init -v /a:/b img", "run --init"),
-        ("run -v /a:/b --init img", "run --volume"),
+        ("run --privileged -v /a:/b --init img", "run --privileged"),
         ("run -m1g img", "run --memory"),
-        ("run -h web img", "run --hostname"),
         ("container run --cpus 1 img", "container run --cpus"),
         ("ps --format json", "ps --format"),
         ("ps -aqn 3", "ps --last"),
@@ -122,6 +130,25 @@ fn networks_that_are_not_built_are_refused_by_name() {
         ("--network '' img", "no name set for network"),
     ] {
         assert_eq!(asked_by(&parsed::<Run>(line)).unwrap_err().to_string(), text, "{line}");
+    }
+}
+
+#[test]
+fn volumes_that_are_not_built_and_paths_that_are_none_are_told_apart() {
+    let named = "includes invalid characters for a local volume name";
+    for (line, text) in [
+        ("-v data:/x img", "run --volume data:/x, a named volume: not in minidocker yet"),
+        ("-v /x img", "run --volume /x, an anonymous volume: not in minidocker yet"),
+        ("-v '' img", "invalid empty volume spec"),
+        ("-v /a: img", "invalid spec: /a:: empty section between colons"),
+        ("-v ::/x img", "invalid spec: ::/x: empty section between colons"),
+        ("-v /a:/b:ro:x img", "invalid spec: /a:/b:ro:x: too many colons"),
+        ("-v ../a:/b img", named),
+        ("-v ~/a:/b img", named),
+    ] {
+        let refused = asked_by(&parsed::<Run>(line)).unwrap_err();
+        assert!(refused.to_string().contains(text), "{line}: {refused}");
+        assert_eq!(error::exit_code(&refused.into()), 125, "{line}");
     }
 }
 
@@ -221,7 +248,7 @@ fn help_shows_what_is_built_and_hides_what_is_not() {
         );
         assert!(text.contains("\n  -e, --env list            Set environment variables\n"), "{text}");
         assert!(text.contains("      --help                Print usage\n"), "{text}");
-        assert!(!text.contains("publish") && text.lines().count() < 20, "{text}");
+        assert!(!text.contains("publish") && text.lines().count() < 25, "{text}");
     }
     assert!(
         matches!(parse::<Ps>("ps", words("-h")), Ok(Asked::Help(_))),

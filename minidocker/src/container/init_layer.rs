@@ -5,7 +5,7 @@
 //! could not be made at all in a directory of another owner. So it is one more lower, on top.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 
 use rustix::fs::{FileType, OFlags};
@@ -17,11 +17,14 @@ use crate::store::StoreError;
 
 const DIRECTORIES: [&str; 3] = ["dev", "proc", "sys"];
 const FILES: [&str; 3] = ["etc/hostname", "etc/hosts", "etc/resolv.conf"];
+/// No mount point: programs look for the mount table there (mount(8), Java), and Docker makes it too.
+const LINK: (&str, &str) = ("etc/mtab", "/proc/mounts");
 
 /// What has to be made for one container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InitLayer {
     missing: Vec<&'static str>,
+    lacks_link: bool,
 }
 
 impl InitLayer {
@@ -42,10 +45,11 @@ impl InitLayer {
                 missing.push(path);
             }
         }
-        Ok(Self { missing })
+        let lacks_link = kind(layers, LINK.0)?.is_none() && parent_is_plain(layers, LINK.0)?;
+        Ok(Self { missing, lacks_link })
     }
 
-    /// The paths of what has to be made, from the root on, without the first slash.
+    /// The mount points that have to be made, without the first slash.
     #[must_use]
     pub fn missing(&self) -> &[&'static str] {
         &self.missing
@@ -54,7 +58,7 @@ impl InitLayer {
     /// Whether no layer is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.missing.is_empty()
+        self.missing.is_empty() && !self.lacks_link
     }
 
     /// Makes the layer at `dir`, which is not there yet.
@@ -71,6 +75,11 @@ impl InitLayer {
                 at.parent().map_or(Ok(()), new_dir)?;
                 fs::write(&at, "").map_err(StoreError::io("write", &at, ""))?;
             }
+        }
+        if self.lacks_link {
+            let at = dir.join(LINK.0);
+            at.parent().map_or(Ok(()), new_dir)?;
+            symlink(LINK.1, &at).map_err(StoreError::io("symlink", &at, ""))?;
         }
         Ok(())
     }
@@ -100,8 +109,6 @@ fn kind(layers: &[Root], path: &str) -> Result<Option<FileType>, SysError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
 
     #[test]
@@ -115,11 +122,13 @@ mod tests {
         let layer = InitLayer::of(&layers(&[&top, &bottom])).unwrap();
         assert_eq!(layer.missing, ["proc", "sys", "etc/hostname", "etc/resolv.conf"]);
         layer.make(&dir.path().join("init")).unwrap();
+        assert_eq!(fs::read_link(dir.path().join("init/etc/mtab")).unwrap(), Path::new("/proc/mounts"));
         assert!(dir.path().join("init/proc").is_dir() && dir.path().join("init/etc/hostname").is_file());
         fs::rename(bottom.join("etc"), bottom.join("real")).unwrap();
         symlink("real", bottom.join("etc")).unwrap();
-        let missing = InitLayer::of(&layers(&[&bottom])).unwrap().missing;
-        assert_eq!(missing, ["dev", "proc", "sys"], "a link stays seen");
+        let layer = InitLayer::of(&layers(&[&bottom])).unwrap();
+        assert_eq!(layer.missing, ["dev", "proc", "sys"], "a link stays seen");
+        assert!(!layer.lacks_link);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::spec::Request;
 use crate::store::{Lock, Store, StoreError, is_locked, remove_tree};
 
 /// The code of a container whose end nobody saw. Docker shows the same after its daemon died.
-const UNSEEN: i32 = 255;
+pub const UNSEEN: i32 = 255;
 
 /// Clears what the dead left: releases their resources, removes those that were to be removed at
 /// their end, and what was half made or half removed. Goes on past failures and returns them.

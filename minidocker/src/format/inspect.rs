@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{State, Status};
-use crate::spec::{Config, Request};
+use crate::spec::{Bind, Config, Request};
 use host::HostConfig;
 use network::NetworkSettings;
 
@@ -53,7 +53,7 @@ pub fn inspect<'a>(container: &Inspected<'a>) -> impl Serialize + use<'a> {
         platform: "linux",
         host_config: HostConfig::from(&request.host_config),
         graph_driver: GraphDriver::new(bundle, lowers, &request.id),
-        mounts: [],
+        mounts: mounts(&request.host_config.binds),
         config: config.clone(),
         network_settings: NetworkSettings::new(request.host_config.network_mode),
         notices: state.notices,
@@ -91,12 +91,40 @@ struct Container<'a> {
     exec_ids: Null,
     host_config: HostConfig,
     graph_driver: GraphDriver,
-    mounts: [Null; 0],
+    mounts: Vec<MountPoint>,
     config: Config,
     network_settings: NetworkSettings,
     /// Ours, not Docker's: what of the request the machine could not give.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notices: &'a [String],
+}
+
+/// Docker's `MountPoint`; a tmpfs is told by `HostConfig.Tmpfs` alone.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MountPoint {
+    #[serde(rename = "Type")]
+    kind: &'static str,
+    source: PathBuf,
+    destination: PathBuf,
+    mode: String,
+    #[serde(rename = "RW")]
+    rw: bool,
+    propagation: String,
+}
+
+fn mounts(binds: &[String]) -> Vec<MountPoint> {
+    // They were understood when the container was made.
+    let binds = binds.iter().filter_map(|bind| Bind::parse(bind).ok());
+    let point = |bind: Bind| MountPoint {
+        kind: "bind",
+        source: bind.source,
+        destination: bind.destination,
+        mode: bind.mode,
+        rw: !bind.read_only,
+        propagation: bind.propagation,
+    };
+    binds.map(point).collect()
 }
 
 #[derive(Serialize, Default)]

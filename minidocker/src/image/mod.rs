@@ -79,6 +79,9 @@ pub enum ImageError {
     /// The built-in image can't be made on this machine.
     #[error("hostbox can't be made: {0}")]
     Hostbox(String),
+    /// A call failed that was to make it.
+    #[error("hostbox can't be made")]
+    HostboxCall(#[source] sys::SysError),
     /// The layout on disk, a layer, or a directory that was to become one.
     #[error("{0}")]
     Images(#[from] images::Error),

@@ -1,6 +1,8 @@
 //! The child's side: from clone to exec, step by step.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -9,10 +11,11 @@ use rustix::fs::{Mode, OFlags};
 use chroot::{MountError, Nodes, Root};
 use sys::{CloneFlags, Errno, Role, SysError};
 
-use super::reason::{NO_ROOTFS, no_overlay, no_working_dir, not_masked, not_mounted};
+use super::mounts::Source;
+use super::reason::{NO_ROOTFS, no_overlay, no_working_dir, not_masked};
 use super::report::{Failure, Report, send};
 use super::step::{Credentials, Rootfs, Step};
-use super::{Plan, Stdio, exec, fault};
+use super::{Plan, Stdio, exec, fault, mounts};
 
 /// All that the child takes along from its parent.
 pub(super) struct Child<'p> {
@@ -25,6 +28,8 @@ pub(super) struct Child<'p> {
     parent: OwnedFd,
     /// The rootfs, once it is mounted.
     root: Option<Root>,
+    /// Trees of the host that keep their propagation.
+    sources: Vec<Source>,
     /// Where the program is, once it is found.
     program: Option<PathBuf>,
 }
@@ -38,7 +43,8 @@ impl<'p> Child<'p> {
         reports: OwnedFd,
         parent: OwnedFd,
     ) -> Self {
-        Self { plan, joiner, stdio, fifo, reports: Rc::new(reports), parent, root: None, program: None }
+        let (reports, sources) = (Rc::new(reports), Vec::new());
+        Self { plan, joiner, stdio, fifo, reports, parent, root: None, sources, program: None }
     }
 
     pub(super) fn join_with(&mut self, joiner: cgroups::Joiner) {
@@ -103,16 +109,23 @@ impl<'p> Child<'p> {
             Step::CgroupNamespace => sys::unshare(CloneFlags::CLONE_NEWCGROUP)
                 .map_err(|e| Failure::of("cannot make a cgroup namespace", &e)),
             Step::Root => self.become_root(),
+            Step::Sources(paths) => {
+                self.sources = mounts::open_sources(paths)?;
+                Ok(())
+            }
             Step::PrivateMounts => namespaces::propagation::make_private()
                 .map_err(|e| Failure::of("cannot make the mounts private", &e)),
             Step::Loopback => namespaces::loopback_up()
                 .map_err(|e| Failure::of("cannot bring up the loopback interface", &e)),
+            // ANCHOR: change_root
             Step::Rootfs(rootfs) => self.mount_rootfs(rootfs),
-            Step::Mount(mount) => chroot::mount_in(self.root()?, mount).map_err(|e| not_mounted(mount, &e)),
-            Step::Devices(nodes) => populate_dev(self.root()?, *nodes),
+            Step::Mount(mount) => mounts::mount(self.root()?, mount, &self.sources),
+            Step::ReadonlyTree(at) => mounts::readonly_tree(self.root()?, at),
+            Step::Devices(devices, how) => make_devices(self.root()?, devices, *how),
             Step::Pivot => {
                 chroot::pivot_into(self.root()?).map_err(|e| Failure::of("cannot change the root", &e))
             }
+            // ANCHOR_END: change_root
             Step::Console => self.make_console(),
             Step::Hostname(name) => {
                 sys::sethostname(name).map_err(|e| Failure::of("cannot set the host name", &e))
@@ -122,6 +135,9 @@ impl<'p> Child<'p> {
                 .map(drop)
                 .map_err(|e| Failure::of(format!("cannot make {} read-only", path.display()), &e)),
             Step::WorkingDir(dir) => working_dir(dir),
+            Step::ReadonlyRoot => {
+                security::readonly_root().map_err(|e| Failure::of("cannot make the rootfs read-only", &e))
+            }
             Step::Credentials(credentials) => become_user(credentials),
             // After the last change of credentials, which would clear it.
             Step::DieWithParent => namespaces::die_with_parent(self.parent.as_fd())
@@ -140,7 +156,7 @@ impl<'p> Child<'p> {
             namespaces::become_root(how).map_err(failed)?;
         }
         sys::setsid().map_err(|e| Failure::of("cannot start a session", &e))?;
-        sys::umask(0o022);
+        rustix::process::umask(Mode::from_raw_mode(0o022));
         sys::default_signals().map_err(|e| Failure::of("cannot reset the signals", &e))
     }
 
@@ -160,8 +176,10 @@ impl<'p> Child<'p> {
     /// A terminal of the container's own devpts: so ttyname(3) inside finds it.
     fn make_console(&mut self) -> Result<(), Failure> {
         let failed = |e: &(dyn std::error::Error + 'static)| Failure::of("cannot make the terminal", e);
-        let (master, path) = sys::open_ptmx().map_err(|e| failed(&e))?;
-        let slave = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
+        let master = sys::open_ptmx().map_err(|e| failed(&e))?;
+        let path = rustix::pty::ptsname(&master, Vec::new()).map_err(|e| failed(&e))?;
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        let slave = rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
         let shown = || format!("AT_FDCWD, {path:?}, O_RDWR|O_NOCTTY|O_CLOEXEC");
         let slave = slave.map_err(|e| failed(&SysError::of("openat", shown(), e)))?;
         if let Some((rows, columns)) = self.plan.terminal.filter(|size| *size != (0, 0)) {
@@ -169,7 +187,7 @@ impl<'p> Child<'p> {
             rustix::termios::tcsetwinsize(&slave, size).map_err(|e| failed(&e))?;
         }
         let root = Root::open(Path::new("/")).map_err(|e| failed(&e))?;
-        chroot::bind_console(&root, &path).map_err(|e| failed(&e))?;
+        chroot::bind_console(&root, path).map_err(|e| failed(&e))?;
         sys::controlling_terminal(slave.as_fd()).map_err(|e| failed(&e))?;
         send(self.reports.as_fd(), &Report::Console, &[master.as_fd()]).map_err(|e| failed(&e))?;
         let again = || slave.try_clone().map_err(|e| failed(&e));
@@ -196,15 +214,16 @@ impl<'p> Child<'p> {
 
 /// Only a try tells whether we may make nodes: root may lack CAP_MKNOD, and a device list above us
 /// may forbid it (`m`). Where it is refused the host's own are bound; the events show both.
-fn populate_dev(root: &Root, nodes: Nodes) -> Result<(), Failure> {
-    match chroot::populate_dev(root, nodes) {
+fn make_devices(root: &Root, devices: &[chroot::Device], how: Nodes) -> Result<(), Failure> {
+    match chroot::make_devices(root, devices, how) {
         Err(MountError::Call { source, .. })
-            if source.call() == "mknodat" && source.errno() == Errno::EPERM && nodes == Nodes::Make =>
+            if source.call() == "mknodat" && source.errno() == Errno::EPERM && how == Nodes::Make =>
         {
-            chroot::populate_dev(root, Nodes::Bind)
+            chroot::make_devices(root, devices, Nodes::Bind)
         }
         other => other,
     }
+    .and_then(|()| chroot::link_dev(root))
     .map_err(|e| Failure::of("cannot make the devices", &e))
 }
 

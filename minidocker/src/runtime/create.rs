@@ -146,6 +146,7 @@ fn clone_child(
         Some(group) => group.joiner(v2_by_hand).map_err(opened),
         None => Ok(cgroups::Joiner::default()),
     };
+    // ANCHOR: clone
     let args = CloneArgs { flags: plan.namespaces, cgroup: born_in.as_ref().map(AsFd::as_fd) };
     let mut child = Child::new(plan, joiner(born_in.is_none())?, stdio, fifo, reports, parent);
     let cloned = match sys::clone3(&args) {
@@ -163,6 +164,7 @@ fn clone_child(
         }
         other => other,
     };
+    // ANCHOR_END: clone
     match cloned.map_err(failed)? {
         Cloned::Child => child.run(),
         Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),

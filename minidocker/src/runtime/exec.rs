@@ -121,11 +121,13 @@ pub(super) fn become_program(plan: &Plan, path: &Path) -> Failure {
     else {
         return Failure::ours("an argument or a variable has a NUL byte in it");
     };
+    // ANCHOR: become
     let error = sys::execve(&program, &args, &env);
     let (code, errno) = match error.errno() {
         e @ (Errno::ENOENT | Errno::ENOTDIR) => (NOT_FOUND, e),
         e => (CANNOT_RUN, e),
     };
+    // ANCHOR_END: become
     let words = format!("exec {}: {}", path.display(), errno.desc().to_lowercase());
     let mut failure =
         Failure::of(format!("unable to start container process: {words}"), &error).with_code(code);

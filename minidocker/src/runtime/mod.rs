@@ -7,8 +7,10 @@
 
 mod child;
 mod create;
+mod devices;
 mod exec;
 mod fault;
+mod mounts;
 mod plan;
 mod reason;
 mod report;

@@ -8,6 +8,8 @@ use chroot::Mount;
 use namespaces::idmap::{How, IdMap, Range};
 use sys::{CloneFlags, MsFlags};
 
+use super::devices;
+use super::mounts::keeps_propagation;
 use super::step::{Credentials, Rootfs, Step};
 use crate::spec::{OVERLAY_ANNOTATION, OverlayAnnotation};
 
@@ -76,7 +78,7 @@ impl Plan {
             id_maps,
             how: None,
             cgroup: linux.cgroups_path().clone(),
-            device_rules: device_rules(linux)?,
+            device_rules: devices::rules(linux)?,
             steps: steps(spec, process, &rootfs, wanted)?,
             rootfs,
             terminal,
@@ -121,18 +123,29 @@ fn steps(spec: &Spec, process: &Process, rootfs: &Path, wanted: CloneFlags) -> R
     if wanted.contains(CloneFlags::CLONE_NEWCGROUP) {
         steps.push(Step::CgroupNamespace);
     }
-    steps.extend([Step::Root, Step::PrivateMounts]);
+    steps.push(Step::Root);
+    let mounts = spec.mounts().iter().flatten().map(mount_of).collect::<Result<Vec<_>, _>>()?;
+    let kept = mounts.iter().filter(|mount| keeps_propagation(mount));
+    let kept: Vec<PathBuf> = kept.filter_map(|mount| mount.source.clone()).collect();
+    if !kept.is_empty() {
+        steps.push(Step::Sources(kept));
+    }
+    steps.push(Step::PrivateMounts);
     if wanted.contains(CloneFlags::CLONE_NEWNET) {
         steps.push(Step::Loopback);
     }
     steps.push(Step::Rootfs(rootfs_of(spec, rootfs)?));
-    for mount in spec.mounts().iter().flatten() {
-        let mount = mount_of(mount)?;
-        let dev = mount.destination == Path::new("/dev");
+    for (mount, asked) in mounts.into_iter().zip(spec.mounts().iter().flatten()) {
+        let to = mount.destination.clone();
+        // A /dev that is bound has its devices, and they are not ours to change.
+        let fresh_dev = to == Path::new("/dev") && !mount.flags.contains(MsFlags::MS_BIND);
         steps.push(Step::Mount(mount));
-        if dev {
-            let nodes = if user_namespace { chroot::Nodes::Bind } else { chroot::Nodes::Make };
-            steps.push(Step::Devices(nodes));
+        if asked.options().iter().flatten().any(|option| option == "rro") {
+            steps.push(Step::ReadonlyTree(to));
+        }
+        if fresh_dev {
+            let how = if user_namespace { chroot::Nodes::Bind } else { chroot::Nodes::Make };
+            steps.push(Step::Devices(devices::nodes(linux)?, how));
         }
     }
     steps.push(Step::Pivot);
@@ -143,10 +156,11 @@ fn steps(spec: &Spec, process: &Process, rootfs: &Path, wanted: CloneFlags) -> R
     let paths = |list: &Option<Vec<String>>| list.clone().unwrap_or_default().into_iter().map(PathBuf::from);
     steps.extend(paths(linux.masked_paths()).map(Step::Mask));
     steps.extend(paths(linux.readonly_paths()).map(Step::Readonly));
-    if spec.root().as_ref().is_some_and(|r| r.readonly().unwrap_or(false)) {
-        steps.push(Step::Readonly(PathBuf::from("/")));
-    }
+    // Behind those, or it would lie below a mask; before the rootfs is closed, for it may be missing.
     steps.push(Step::WorkingDir(process.cwd().clone()));
+    if spec.root().as_ref().is_some_and(|r| r.readonly().unwrap_or(false)) {
+        steps.push(Step::ReadonlyRoot);
+    }
     steps.push(Step::Credentials(credentials(process)?));
     steps.extend([Step::DieWithParent, Step::ExecFifo, Step::Exec]);
     Ok(steps)
@@ -175,31 +189,6 @@ fn id_map(list: Option<&[oci_spec::runtime::LinuxIdMapping]>) -> IdMap {
         count: m.size(),
     };
     IdMap(list.unwrap_or_default().iter().map(range).collect())
-}
-
-/// Which devices may be used: `linux.resources.devices`, whose first entry forbids all of them.
-fn device_rules(linux: &oci_spec::runtime::Linux) -> Result<Vec<cgroups::DeviceRule>, PlanError> {
-    let list = linux.resources().as_ref().and_then(|r| r.devices().as_ref());
-    list.into_iter().flatten().filter(|rule| rule.allow()).map(device_rule).collect()
-}
-
-/// One entry as a line of v1's devices.allow.
-fn device_rule(rule: &oci_spec::runtime::LinuxDeviceCgroup) -> Result<cgroups::DeviceRule, PlanError> {
-    use cgroups::{Access, DeviceKind};
-    use oci_spec::runtime::LinuxDeviceType as Type;
-    let value = |what, value: String| PlanError::Value { what, value };
-    let kind = match rule.typ() {
-        Some(Type::B) => DeviceKind::Block,
-        Some(Type::C | Type::U) => DeviceKind::Char,
-        other => return Err(value("device type", format!("{other:?}"))),
-    };
-    let access = match rule.access().as_deref() {
-        None | Some("rwm") => Access::All,
-        Some("m") => Access::Mknod,
-        Some(other) => return Err(value("device access", other.to_owned())),
-    };
-    let number = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
-    Ok(cgroups::DeviceRule { kind, major: number(rule.major()), minor: number(rule.minor()), access })
 }
 
 fn rootfs_of(spec: &Spec, rootfs: &Path) -> Result<Rootfs, PlanError> {
@@ -264,6 +253,8 @@ fn flag_of(option: &str) -> Option<OptionKind> {
     use OptionKind::{Clear, Propagation, Set};
     Some(match option {
         "ro" => Set(MsFlags::MS_RDONLY),
+        // With all that is mounted below, which is a step of its own.
+        "rro" => Set(MsFlags::empty()),
         "rw" => Clear(MsFlags::MS_RDONLY),
         "nosuid" => Set(MsFlags::MS_NOSUID),
         "suid" => Clear(MsFlags::MS_NOSUID),

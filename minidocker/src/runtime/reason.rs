@@ -37,11 +37,20 @@ pub(super) fn not_mounted(mount: &chroot::Mount, error: &MountError) -> Failure 
     let source = source.or_else(|| mount.fstype.clone()).unwrap_or_default();
     let message = format!("error mounting {source:?} to rootfs at {:?}", mount.destination);
     let at = mount.destination.display();
+    let is_tmpfs = mount.fstype.as_deref() == Some("tmpfs");
     match error {
         MountError::Call { source: e, .. } if e.errno() == Errno::ENOTDIR => Failure::of(message, e).advise(
             format!("the image has something of another kind at {at}, or above it"),
-            format!("ls -ld {at} in the image; what is mounted there needs a directory, or a file"),
+            format!(
+                "ls -ld {at} in the image; Check if the specified host path exists and is the expected type"
+            ),
         ),
+        MountError::Call { source: e, .. } if is_tmpfs && e.errno() == Errno::EINVAL => {
+            Failure::of(message, e).advise(
+                "one of the options has a value that tmpfs doesn't take",
+                "size=64m, mode=1777 (octal), uid and gid as numbers that the container has",
+            )
+        }
         // The path is said already.
         MountError::Call { source: e, .. } => Failure::of(message, e),
         other => Failure::of(message, other),

@@ -30,6 +30,21 @@ pub enum Resource {
     },
 }
 
+impl Resource {
+    /// How this init has ended while its parent did not wait for it: 128 + n after signal n. None: it
+    /// runs, it is gone, or this is no init.
+    #[must_use]
+    pub fn zombie_code(&self) -> Option<i32> {
+        let Self::Init { pid, start_time, .. } = self else { return None };
+        let fields = stat(*pid)?;
+        let is_it = fields.first()? == "Z" && fields.get(START_TIME)?.parse() == Ok(*start_time);
+        let status: i32 = fields.get(EXIT_CODE)?.parse().ok()?;
+        // As waitpid(2) gives it.
+        let code = if status & 0x7f == 0 { status >> 8 } else { 128 + (status & 0x7f) };
+        is_it.then_some(code)
+    }
+}
+
 /// Who writes resources down.
 pub trait RuntimeLedger {
     /// Writes it to disk; returns when a crash of ours can't lose it.
@@ -97,12 +112,21 @@ fn kill_init(resource: &Resource) -> Result<(), ReleaseError> {
     }
 }
 
+/// Of the fields of /proc/pid/stat, counted from the third (proc(5)).
+const START_TIME: usize = 22 - 3;
+const EXIT_CODE: usize = 52 - 3;
+
+/// /proc/pid/stat from the third field on, which is the state.
+fn stat(pid: i32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold spaces and parentheses: count behind the last one.
+    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
+}
+
 /// (start time, inode of the pid namespace) of a process, or none when it is gone or not ours to see.
 pub(crate) fn identity(pid: i32) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold spaces and parentheses: count behind the last one.
-    let start_time = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let start_time = stat(pid)?.get(START_TIME)?.parse().ok()?;
     // A zombie has no namespaces any more; its start time is enough.
     let namespace = fs::metadata(format!("/proc/{pid}/ns/pid")).map_or(0, |m| m.ino());
     Some((start_time, namespace))
@@ -119,8 +143,12 @@ mod tests {
         let (start_time, pid_namespace) = identity(pid).unwrap();
         release(&Resource::Init { pid, start_time: start_time + 1, pid_namespace }).unwrap();
         assert!(child.try_wait().unwrap().is_none(), "it lives");
-        release(&Resource::Init { pid, start_time, pid_namespace }).unwrap();
+        let init = Resource::Init { pid, start_time, pid_namespace };
+        assert_eq!(init.zombie_code(), None, "it runs");
+        release(&init).unwrap();
+        assert_eq!(init.zombie_code(), Some(137));
         assert!(!child.wait().unwrap().success());
-        release(&Resource::Init { pid, start_time, pid_namespace }).unwrap();
+        assert_eq!(init.zombie_code(), None, "it is gone");
+        release(&init).unwrap();
     }
 }

@@ -45,6 +45,8 @@ kinds! {
     CgroupNamespace = "cgroup-namespace" in "02-namespaces",
     /// Becomes root of its user namespace, and leads a session.
     Root = "root" in "02-namespaces",
+    /// Takes hold of the sources whose mounts stay in step with the host's.
+    Sources = "sources" in "02-namespaces",
     /// No mount of ours reaches the host, none of the host's reaches us.
     PrivateMounts = "private-mounts" in "02-namespaces",
     /// Brings the loopback interface up.
@@ -53,6 +55,8 @@ kinds! {
     Rootfs = "rootfs" in "04-overlayfs",
     /// One mount below the rootfs.
     Mount = "mount" in "01-chroot",
+    /// Makes one bind mount, and what is mounted below it, read-only.
+    ReadonlyTree = "readonly-tree" in "01-chroot",
     /// Device nodes and links in /dev.
     Devices = "devices" in "01-chroot",
     /// The rootfs becomes `/`, and the old root is gone.
@@ -67,6 +71,8 @@ kinds! {
     Readonly = "readonly" in "07-security",
     /// The working directory.
     WorkingDir = "working-dir" in "01-chroot",
+    /// The rootfs becomes read-only.
+    ReadonlyRoot = "readonly-root" in "07-security",
     /// User, groups, capabilities, no_new_privs.
     Credentials = "credentials" in "07-security",
     /// Dies with the supervisor.
@@ -86,6 +92,8 @@ pub enum Step {
     CgroupNamespace,
     /// See [`StepKind::Root`].
     Root,
+    /// See [`StepKind::Sources`].
+    Sources(Vec<PathBuf>),
     /// See [`StepKind::PrivateMounts`].
     PrivateMounts,
     /// See [`StepKind::Loopback`].
@@ -94,8 +102,10 @@ pub enum Step {
     Rootfs(Rootfs),
     /// See [`StepKind::Mount`].
     Mount(Mount),
+    /// See [`StepKind::ReadonlyTree`].
+    ReadonlyTree(PathBuf),
     /// See [`StepKind::Devices`].
-    Devices(chroot::Nodes),
+    Devices(Vec<chroot::Device>, chroot::Nodes),
     /// See [`StepKind::Pivot`].
     Pivot,
     /// See [`StepKind::Console`].
@@ -108,6 +118,8 @@ pub enum Step {
     Readonly(PathBuf),
     /// See [`StepKind::WorkingDir`].
     WorkingDir(PathBuf),
+    /// See [`StepKind::ReadonlyRoot`].
+    ReadonlyRoot,
     /// See [`StepKind::Credentials`].
     Credentials(Credentials),
     /// See [`StepKind::DieWithParent`].
@@ -146,17 +158,20 @@ impl Step {
             Self::JoinCgroup => StepKind::JoinCgroup,
             Self::CgroupNamespace => StepKind::CgroupNamespace,
             Self::Root => StepKind::Root,
+            Self::Sources(_) => StepKind::Sources,
             Self::PrivateMounts => StepKind::PrivateMounts,
             Self::Loopback => StepKind::Loopback,
             Self::Rootfs(_) => StepKind::Rootfs,
             Self::Mount(_) => StepKind::Mount,
-            Self::Devices(_) => StepKind::Devices,
+            Self::ReadonlyTree(_) => StepKind::ReadonlyTree,
+            Self::Devices(..) => StepKind::Devices,
             Self::Pivot => StepKind::Pivot,
             Self::Console => StepKind::Console,
             Self::Hostname(_) => StepKind::Hostname,
             Self::Mask(_) => StepKind::Mask,
             Self::Readonly(_) => StepKind::Readonly,
             Self::WorkingDir(_) => StepKind::WorkingDir,
+            Self::ReadonlyRoot => StepKind::ReadonlyRoot,
             Self::Credentials(_) => StepKind::Credentials,
             Self::DieWithParent => StepKind::DieWithParent,
             Self::ExecFifo => StepKind::ExecFifo,

@@ -90,15 +90,19 @@ pub(super) fn cwd(config: &Config) -> Result<PathBuf, SpecError> {
     if !dir.starts_with('/') {
         return Err(SpecError::WorkingDir(dir.clone()));
     }
-    let mut clean = PathBuf::from("/");
-    for part in dir.split('/') {
+    Ok(clean(dir))
+}
+
+/// An absolute path without `.`, `..` and `//`, by its text alone, as Go's path.Clean does it.
+pub(super) fn clean(path: &str) -> PathBuf {
+    path.split('/').fold(PathBuf::from("/"), |mut clean, part| {
         match part {
             "" | "." => {}
             ".." => drop(clean.pop()),
             name => clean.push(name),
         }
-    }
-    Ok(clean)
+        clean
+    })
 }
 
 /// `process.consoleSize`: the size of the client's terminal, so that the program starts with it.

@@ -5,6 +5,7 @@
 //! What it has to know about the machine and the image's files it is told in [`Facts`].
 //! The values are those of Docker 28 (moby `daemon/pkg/oci/defaults.go`).
 
+mod bind;
 mod command;
 pub mod etc;
 mod image;
@@ -13,6 +14,7 @@ mod mounts;
 mod overlay;
 mod request;
 pub mod rfc3339;
+mod tmpfs;
 mod user;
 
 use std::collections::HashMap;
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{Linux, Process, Root, Spec};
 
+pub use bind::Bind;
 pub use command::{PATH, hostname, merged};
 pub use image::ImageDefaults;
 pub use overlay::{OVERLAY_ANNOTATION, OverlayAnnotation, check_version};
@@ -81,6 +84,8 @@ pub struct Facts {
     pub group: Option<String>,
     /// Host name of this machine: that of a container with `--network host`.
     pub host_hostname: String,
+    /// mount_setattr(2) is there: a bind can be read-only with all that is mounted below it.
+    pub recursive_readonly: bool,
     /// `security::masked_paths()`: [`MASKED_PATHS`], which are always masked, and those that
     /// depend on the machine.
     pub masked: Vec<PathBuf>,
@@ -114,6 +119,27 @@ pub enum SpecError {
     /// A relative working directory.
     #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
     WorkingDir(String),
+    /// `-v` that has no meaning; the second part says why, and may be empty.
+    #[error("invalid volume specification: '{0}'{1}")]
+    VolumeSpec(String, String),
+    /// Options of `-v` that there aren't, or that exclude each other.
+    #[error("invalid mode: {0}")]
+    VolumeMode(String),
+    /// A mount on a relative path.
+    #[error("invalid mount path: '{0}' mount path must be absolute")]
+    TargetNotAbsolute(String),
+    /// A mount on `/`.
+    #[error("invalid specification: destination can't be '/'")]
+    TargetIsRoot,
+    /// Two mounts of the user on one path.
+    #[error("Duplicate mount point: {}", .0.display())]
+    DuplicateMount(PathBuf),
+    /// An option of `--tmpfs` that there isn't.
+    #[error("invalid tmpfs option {0:?}")]
+    TmpfsOption(String),
+    /// A mount over a part of /proc.
+    #[error("{:?} cannot be mounted because it is inside /proc", .0)]
+    InsideProc(PathBuf),
     /// The overlay's description can't be written as JSON: a path isn't UTF-8.
     #[error("a path of the overlay is not UTF-8: {0}")]
     Overlay(String),
@@ -141,7 +167,7 @@ pub fn build(image: &ImageDefaults, request: &Request, facts: &Facts) -> Result<
         .set_rlimits(None);
 
     let mut root = Root::default();
-    root.set_path(facts.bundle.join("rootfs")).set_readonly(Some(false));
+    root.set_path(facts.bundle.join("rootfs")).set_readonly(Some(request.host_config.readonly_rootfs));
 
     let mut spec = Spec::default();
     spec.set_version(OCI_VERSION.to_owned())
@@ -149,7 +175,7 @@ pub fn build(image: &ImageDefaults, request: &Request, facts: &Facts) -> Result<
         .set_process(Some(process))
         .set_hostname(Some(hostname))
         .set_domainname(Some(config.domainname).filter(|name| !name.is_empty()))
-        .set_mounts(Some(mounts::all(&request.host_config, facts)))
+        .set_mounts(Some(mounts::all(&request.host_config, facts)?))
         .set_annotations(Some(HashMap::from([(OVERLAY_ANNOTATION.to_owned(), overlay::annotation(facts)?)])))
         .set_linux(Some(linux::linux(&request.host_config, facts)));
     Ok(spec)

@@ -109,19 +109,38 @@ pub struct Empty {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct HostConfig {
+    /// `-v`: `HOST:CONTAINER[:OPTIONS]` each ([`super::Bind`]).
+    pub binds: Vec<String>,
     /// The network.
     pub network_mode: NetworkMode,
     /// `--rm`: the container goes when it ends.
     pub auto_remove: bool,
     /// The client's terminal when the container was made: rows, columns. Zeros: unknown.
     pub console_size: [u16; 2],
+    /// `--read-only`.
+    pub readonly_rootfs: bool,
+    /// `--tmpfs`: directory to options.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tmpfs: BTreeMap<String, String>,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: u64,
+    /// `--init`: the payload is the child of an init of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<bool>,
 }
 
 impl Default for HostConfig {
     fn default() -> Self {
-        Self { network_mode: NetworkMode::None, auto_remove: false, console_size: [0, 0], shm_size: SHM_SIZE }
+        Self {
+            binds: Vec::new(),
+            network_mode: NetworkMode::None,
+            auto_remove: false,
+            console_size: [0, 0],
+            readonly_rootfs: false,
+            tmpfs: BTreeMap::new(),
+            shm_size: SHM_SIZE,
+            init: None,
+        }
     }
 }
 

@@ -1,8 +1,12 @@
 //! Talking to the supervisor of a running container.
 
+use std::fs::DirEntry;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::libc::SIGKILL;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use sys::Errno;
@@ -10,11 +14,13 @@ use sys::Errno;
 use super::control;
 use super::protocol::{Answer, Call, Verb};
 use super::{ARGV0, SupervisorError};
-use crate::container::Container;
+use crate::container::{Container, Ledger, Status, now};
 use crate::runtime::{Resource, receive, release, send};
 
 /// How long a supervisor may take to answer before we go round it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take after that to see that its init is dead, before it is killed too.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Asks one thing and returns the answer, with a descriptor where one belongs to it.
 ///
@@ -40,6 +46,14 @@ fn readable(fd: &OwnedFd, patience: Duration) -> bool {
     matches!(rustix::event::poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout)), Ok(n) if n > 0)
 }
 
+/// Whether nobody answered in time. Any other failure means that nobody listens: the container is
+/// still being made, or about to end.
+fn is_late(error: &SupervisorError) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    // connect(2) gives EAGAIN when the queue of waiting clients stays full.
+    matches!(error, SupervisorError::Io { source, .. } if matches!(source.kind(), TimedOut | WouldBlock))
+}
+
 /// Sends signal `number` to init: by the supervisor, or round it when it doesn't answer.
 ///
 /// # Errors
@@ -48,6 +62,7 @@ pub fn signal(container: &Container, number: i32) -> Result<(), SupervisorError>
     match ask(container, Verb::Signal { number }) {
         Ok(_) => Ok(()),
         Err(SupervisorError::Refused(text)) => Err(SupervisorError::Refused(text)),
+        Err(e) if number == SIGKILL && is_late(&e) => end_by_force(container),
         Err(_) => signal_directly(container, number),
     }
 }
@@ -56,11 +71,15 @@ fn not_running(container: &Container) -> SupervisorError {
     SupervisorError::Refused(format!("container {} is not running", container.id))
 }
 
+fn is_init(resource: &&Resource) -> bool {
+    matches!(resource, Resource::Init { .. })
+}
+
 /// The record names init by number, start time and pid namespace; a pidfd makes sure it stays the same one.
 fn signal_directly(container: &Container, number: i32) -> Result<(), SupervisorError> {
     let gone = || not_running(container);
     let state = container.state()?;
-    let init = state.resources.iter().find(|r| matches!(r, Resource::Init { .. })).ok_or_else(gone)?;
+    let init = state.resources.iter().find(is_init).ok_or_else(gone)?;
     let pidfd = crate::runtime::open_init(init).ok_or_else(gone)?;
     match sys::pidfd_send_signal(pidfd.as_fd(), number) {
         Err(e) if e.errno() == Errno::ESRCH => Err(gone()),
@@ -68,32 +87,33 @@ fn signal_directly(container: &Container, number: i32) -> Result<(), SupervisorE
     }
 }
 
-/// Ends a container for good: init first, and its supervisor too if that doesn't go by itself
-/// (it may be stopped). Returns when the container's lock is free.
+/// Ends a container for good. Returns when its lock is free.
 ///
 /// # Errors
 /// `Refused`: it is still there after all that.
 pub fn end(container: &Container) -> Result<(), SupervisorError> {
-    let socket = control::connect(&container.dir).ok();
-    let supervisor =
-        socket.as_ref().and_then(control::peer_pid).and_then(|pid| supervisor_of(container, pid));
-    let answered = match ask(container, Verb::Signal { number: nix::libc::SIGKILL }) {
-        // Refused: it has ended already. Its lock tells when all is cleared.
-        Ok(_) | Err(SupervisorError::Refused(_)) => true,
-        // Stopped, or not yet listening, or about to end.
-        Err(_) => false,
-    };
-    if (answered || supervisor.is_none()) && wait_for_lock(container, supervisor.as_ref(), PATIENCE)? {
-        return Ok(());
-    }
-    if let Some(pidfd) = &supervisor {
-        // It holds no data that a crash could lose; what it leaves is cleared by its record.
-        let _ = sys::pidfd_send_signal(pidfd.as_fd(), nix::libc::SIGKILL);
-    }
-    for init in container.state()?.resources.iter().filter(|r| matches!(r, Resource::Init { .. })) {
+    // Refused: it has ended already. Its lock tells when all is cleared.
+    let late = ask(container, Verb::Signal { number: SIGKILL }).is_err_and(|e| is_late(&e));
+    if !late && wait_for_lock(container, PATIENCE)? { Ok(()) } else { end_by_force(container) }
+}
+
+/// Ends a container whose supervisor doesn't answer: first init, and if that does not wake it (it may
+/// be stopped) the supervisor, after the end was written down for the client that waits for it. It
+/// holds no data that a crash could lose; what it leaves is cleared by its record.
+fn end_by_force(container: &Container) -> Result<(), SupervisorError> {
+    // Without a record init dies with its supervisor.
+    let resources = container.state().map(|state| state.resources).unwrap_or_default();
+    for init in resources.iter().filter(is_init) {
         release(init).map_err(|e| SupervisorError::Refused(e.to_string()))?;
     }
-    if wait_for_lock(container, supervisor.as_ref(), PATIENCE)? {
+    if wait_for_lock(container, GRACE)? {
+        return Ok(());
+    }
+    record_end(container);
+    for supervisor in supervisors_of(container) {
+        let _ = sys::pidfd_send_signal(supervisor.as_fd(), SIGKILL);
+    }
+    if wait_for_lock(container, PATIENCE)? {
         return Ok(());
     }
     Err(SupervisorError::Refused(format!(
@@ -102,33 +122,45 @@ pub fn end(container: &Container) -> Result<(), SupervisorError> {
     )))
 }
 
-/// Waits until the container's lock is free: by the supervisor's pidfd where we have it.
-fn wait_for_lock(
-    container: &Container,
-    supervisor: Option<&OwnedFd>,
-    patience: Duration,
-) -> Result<bool, SupervisorError> {
+/// Writes down what the kernel says of the dead init. A record that can't be written (the disk is
+/// full) is no reason to stop here.
+fn record_end(container: &Container) {
+    let Ok(mut ledger) = Ledger::open(&container.dir) else { return };
+    if ledger.state.is_running() {
+        let code = ledger.state.resources.iter().find_map(Resource::zombie_code);
+        let _ = ledger.change(|state| {
+            state.exit_code = code.unwrap_or(128 + SIGKILL);
+            (state.status, state.pid, state.finished_at) = (Status::Exited, 0, now());
+        });
+    }
+}
+
+/// Waits until the container's lock is free; false if that takes longer than `patience`.
+fn wait_for_lock(container: &Container, patience: Duration) -> Result<bool, SupervisorError> {
     let end = Instant::now() + patience;
     while container.is_alive()? {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if Instant::now() > end {
             return Ok(false);
         }
-        // The lock may be free a little before the process is gone, so look again often.
-        let nap = left.min(Duration::from_millis(5));
-        match supervisor {
-            Some(pidfd) => drop(readable(pidfd, nap)),
-            None => std::thread::sleep(nap),
-        }
+        // The kernel has no wait for a lock that takes nothing.
+        std::thread::sleep(Duration::from_millis(1));
     }
     Ok(true)
 }
 
-/// A pidfd on process `pid` if that is the supervisor of this container.
-fn supervisor_of(container: &Container, pid: i32) -> Option<OwnedFd> {
-    let pidfd = sys::pidfd_open(sys::Pid::from_raw(pid)).ok()?;
-    let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let mut words = cmdline.split(|b| *b == 0);
-    let ours = words.next() == Some(ARGV0.as_bytes()) && words.next() == Some(container.id.as_bytes());
-    ours.then_some(pidfd)
+/// Pidfds on the supervisors that keep the container's lock open. Not by the control socket: the queue
+/// of one that is stopped may be full.
+fn supervisors_of(container: &Container) -> Vec<OwnedFd> {
+    let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+    let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    let Some(lock) = file(&container.lock_path()) else { return Vec::new() };
+    let holder = |process: DirEntry| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        // The descriptor first, the look second: what we looked at is then what we have.
+        let pidfd = sys::pidfd_open(sys::Pid::from_raw(pid)).ok()?;
+        let name = std::fs::read(process.path().join("cmdline")).ok()?;
+        let holds = || entries(process.path().join("fd")).any(|fd| file(&fd.path()) == Some(lock));
+        (name.split(|b| *b == 0).next() == Some(ARGV0.as_bytes()) && holds()).then_some(pidfd)
+    };
+    entries(PathBuf::from("/proc")).filter_map(holder).collect()
 }

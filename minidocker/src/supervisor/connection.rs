@@ -62,6 +62,11 @@ impl Connection {
 
     /// Takes the pipes that came with an attach.
     pub(super) fn attach(&mut self, wanted: Attach, fds: Vec<OwnedFd>) -> Result<(), SupervisorError> {
+        let named = [wanted.stdin, wanted.stdout, wanted.stderr].into_iter().filter(|w| *w).count();
+        if fds.len() != named {
+            let text = format!("attach names {named} pipes, and {} came", fds.len());
+            return Err(SupervisorError::Refused(text));
+        }
         let mut fds = fds.into_iter();
         let mut next = |wanted: bool| if wanted { fds.next() } else { None };
         self.stdin = next(wanted.stdin);

@@ -1,6 +1,6 @@
 //! The control socket `ctl` of a container: a SOCK_SEQPACKET socket in its directory.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -66,10 +66,4 @@ pub(super) fn accept(listener: &OwnedFd) -> Option<OwnedFd> {
     let peer = rustix::net::sockopt::socket_peercred(&client).ok()?;
     let us = rustix::process::geteuid();
     (peer.uid == us || peer.uid.is_root()).then_some(client)
-}
-
-/// The process that listens at the other end.
-pub(super) fn peer_pid(socket: impl AsFd) -> Option<i32> {
-    let peer = rustix::net::sockopt::socket_peercred(socket).ok()?;
-    Some(peer.pid.as_raw_nonzero().get()).filter(|pid| *pid > 0)
 }

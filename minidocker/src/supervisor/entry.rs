@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use sys::{CloneArgs, Cloned, Pid, Role};
 
+use super::carrier::Carrier;
 use super::connection::Connection;
-use super::event_loop::{EventLoop, Running};
+use super::event_loop::EventLoop;
 use super::log::JsonLog;
 use super::protocol::{Answer, Verb};
 use super::streams::{Streams, nulls, pipes};
@@ -39,6 +40,14 @@ pub fn main(args: &[String]) -> ExitCode {
 /// What `inspect` says of a root container on a host whose cgroups take no device list.
 const NO_MKNOD: &str =
     "CAP_MKNOD was dropped: no device list can be set here (cgroup v1 has one; v2 needs an eBPF program)";
+
+/// What a set-up that went well leaves.
+struct Running {
+    created: Created,
+    streams: Streams,
+    log: JsonLog,
+    listener: OwnedFd,
+}
 
 struct Supervisor {
     store: Store,
@@ -106,7 +115,10 @@ impl Supervisor {
         let durable = !request.host_config.auto_remove;
         // Off the way that anybody waits for. Without it the record is only less safe.
         let syncer = if durable { start_syncer(&store, &container, &request).ok() } else { None };
-        let mut ended = EventLoop::new(&container, running, starter, ledger, syncer).run()?;
+        let Running { created, streams, log, listener } = running;
+        let carrier = Carrier::new(streams, log, starter);
+        let event_loop = EventLoop { container: &container, created, listener, carrier, ledger, syncer };
+        let mut ended = event_loop.run()?;
         // What could not be released keeps its record, for the next command to try again.
         let cleared = finish(&container, &mut ended.ledger, ended.code)
             .and_then(|()| if request.host_config.auto_remove { remove(&store, &container) } else { Ok(()) });

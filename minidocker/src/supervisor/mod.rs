@@ -5,11 +5,15 @@
 //! at the control socket, and clears up at the end. [`spawn`] and [`client`] are the other
 //! side: what a command uses to start one and to talk to it.
 
+mod answer;
+mod carrier;
 pub mod client;
 mod connection;
 mod control;
+mod ended;
 mod entry;
 mod event_loop;
+mod job;
 mod log;
 mod protocol;
 mod relay;
@@ -17,8 +21,9 @@ mod spawn;
 mod streams;
 
 pub use entry::{ARGV0, main};
+pub use job::hold_signals;
 pub use protocol::{Answer, Attach, Call, Verb};
-pub use relay::{Foreground, carry, hold_signals};
+pub use relay::carry;
 pub use spawn::{Session, reap, spawn};
 
 use crate::runtime::in_words;

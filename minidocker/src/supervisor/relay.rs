@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::libc::{SIGCONT, SIGWINCH};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios};
 
 use super::SupervisorError;
+use super::job::{RawTerminal, passed_on, wait_for_foreground};
 use super::protocol::{Answer, Call, Verb};
 use super::spawn::Session;
 use super::streams::{CHUNK, Read, read_some};
@@ -17,64 +17,6 @@ use crate::runtime::{receive, send};
 
 /// POSIX: a pipe that poll(2) calls writable takes this much without waiting.
 const PIPE_BUF: usize = 4096;
-
-/// How a foreground container is to be carried.
-#[derive(Debug, Clone, Copy)]
-pub struct Foreground {
-    /// The container has a terminal, and ours is to be raw.
-    pub tty: bool,
-}
-
-/// Our own terminal in raw mode; as before when this is dropped.
-struct RawTerminal(Termios);
-
-impl RawTerminal {
-    fn enter() -> Option<Self> {
-        let stdin = rustix::stdio::stdin();
-        let before = rustix::termios::tcgetattr(stdin).ok()?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        rustix::termios::tcsetattr(stdin, OptionalActions::Now, &raw).ok()?;
-        Some(Self(before))
-    }
-}
-
-impl Drop for RawTerminal {
-    fn drop(&mut self) {
-        // Nothing can be done about a terminal that went away.
-        let _ = rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
-    }
-}
-
-/// The signals that are passed on, as Docker does: all but those that can't be caught, that tell of
-/// our own children, pipes and sockets, and that mean a fault of our own.
-fn passed_on() -> SigSet {
-    let mut set = SigSet::all();
-    let kept = [
-        Signal::SIGKILL,
-        Signal::SIGSTOP,
-        Signal::SIGCHLD,
-        Signal::SIGPIPE,
-        Signal::SIGURG,
-        Signal::SIGSEGV,
-        Signal::SIGBUS,
-        Signal::SIGFPE,
-        Signal::SIGILL,
-        Signal::SIGTRAP,
-    ];
-    kept.into_iter().for_each(|signal| set.remove(signal));
-    set
-}
-
-/// Blocks the signals that [`carry`] will pass on. To be called before the supervisor is started,
-/// so that none is lost between.
-///
-/// # Errors
-/// None in practice.
-pub fn hold_signals() -> Result<(), SupervisorError> {
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&passed_on()), None)
-        .map_err(|e| SupervisorError::io("block signals")(e.into()))
-}
 
 /// What the poll of [`Relay`] is about.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +31,10 @@ enum Token {
 
 struct Relay {
     session: Session,
-    foreground: Foreground,
+    /// Whether the container has a terminal, whose size follows ours.
+    tty: bool,
+    /// Ours, while its keys are the container's.
+    terminal: Option<RawTerminal>,
     signals: SignalFd,
     /// What was read from us and waits for the container.
     input: Vec<u8>,
@@ -98,41 +43,32 @@ struct Relay {
     waiting: [Vec<u8>; 2],
     answer: Option<Result<i32, SupervisorError>>,
     /// Why the container's output went nowhere, if it wasn't that its reader left.
-    lost: Option<Errno>,
+    lost: Option<SupervisorError>,
     tell: Box<dyn FnMut(sys::Event)>,
 }
 
-/// Carries streams, signals and window sizes until the container has ended; returns its exit code.
+/// Carries streams, signals and window sizes between us and a container (`tty`: with a terminal)
+/// until it has ended; returns its exit code.
 ///
 /// # Errors
-/// `Failed`: the set-up; `Died`: the supervisor was killed.
-pub fn carry(
-    session: Session,
-    foreground: Foreground,
-    tell: Box<dyn FnMut(sys::Event)>,
-) -> Result<i32, SupervisorError> {
+/// `Failed`: the set-up; `Died`: the supervisor was killed; `Io`: our output can't be written.
+pub fn carry(session: Session, tty: bool, tell: Box<dyn FnMut(sys::Event)>) -> Result<i32, SupervisorError> {
     let signals = SignalFd::with_flags(&passed_on(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|e| SupervisorError::io("make a signalfd")(e.into()))?;
-    let input_open = session.stdin.is_some();
     let mut relay = Relay {
+        input_open: session.stdin.is_some(),
         session,
-        foreground,
+        tty,
+        terminal: None,
         signals,
         input: Vec::new(),
-        input_open,
         waiting: [Vec::new(), Vec::new()],
         answer: None,
         lost: None,
         tell,
     };
-    // Without -i our keys are not the container's: Ctrl-C stays a signal, which is passed on.
-    let terminal = if foreground.tty && input_open { RawTerminal::enter() } else { None };
-    if foreground.tty {
-        relay.tell_size();
-    }
-    let ended = relay.run();
-    drop(terminal);
-    ended
+    relay.take_terminal();
+    relay.run()
 }
 
 impl Relay {
@@ -147,10 +83,7 @@ impl Relay {
             let at_once = |e: &SupervisorError| !matches!(e, SupervisorError::Died(_));
             let over = |answer: &mut Result<i32, _>| drained || answer.as_ref().is_err_and(at_once);
             if let Some(answer) = self.answer.take_if(over) {
-                return match self.lost {
-                    Some(e) => Err(SupervisorError::io("write what the container wrote")(e.into())),
-                    None => answer,
-                };
+                return self.lost.take().map_or(answer, Err);
             }
         }
     }
@@ -227,8 +160,23 @@ impl Relay {
         let _ = send(self.session.channel.as_fd(), &Call::new(verb), &[]);
     }
 
+    /// At the start and after every stop. Without -i our keys are not the container's: the terminal
+    /// stays as it is, and Ctrl-C a signal.
+    fn take_terminal(&mut self) {
+        if self.input_open {
+            wait_for_foreground();
+            match &self.terminal {
+                Some(terminal) => terminal.make_raw(),
+                None if self.tty => self.terminal = RawTerminal::enter(),
+                None => {}
+            }
+        }
+        self.tell_size();
+    }
+
     fn tell_size(&self) {
-        if let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
+        if let (true, Ok(size)) = (self.tty, size) {
             self.ask(Verb::Resize { rows: size.ws_row, columns: size.ws_col });
         }
     }
@@ -236,11 +184,12 @@ impl Relay {
     fn pass_signals(&mut self) {
         while let Ok(Some(info)) = self.signals.read_signal() {
             let number = info.ssi_signo as i32;
-            if number == nix::libc::SIGWINCH {
-                if self.foreground.tty {
-                    self.tell_size();
-                }
-            } else {
+            match number {
+                SIGWINCH => self.tell_size(),
+                SIGCONT => self.take_terminal(),
+                _ => {}
+            }
+            if number != SIGWINCH {
                 self.ask(Verb::Signal { number });
             }
         }
@@ -298,7 +247,9 @@ impl Relay {
                 waiting.clear();
                 self.session.outputs[at] = None;
                 if e != Errno::PIPE {
-                    self.lost = Some(e);
+                    let args = if at == 0 { "1, …" } else { "2, …" };
+                    self.lost =
+                        Some(SupervisorError::call("write what the container wrote", "write", args)(e));
                 }
             }
         }

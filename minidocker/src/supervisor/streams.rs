@@ -1,7 +1,7 @@
 //! The container's standard streams in the supervisor's hands, and the pipes of its clients.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -150,7 +150,7 @@ impl Sink {
         !self.pending.is_empty()
     }
 
-    pub(super) fn fd(&self) -> impl AsFd + '_ {
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }

@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `{{#include PATH:ANCHOR}}` | lines of a source |
 //! | `{{#sketch N}}` | the bare idea that opens the library of chapter N |
+//! | `{{#climb M N}}` | the difference from the demo binary of chapter M to that of chapter N |
+//! | `{{#picture NAME}}` | a picture drawn from `book/data/NAME.json` |
+//! | `{{#claims}}` | all claims of the book, with their probes |
 //!
 //! mdBook's own preprocessors are off: what these can't do is a mistake, never silence.
 
 use std::fs;
 use std::path::Path;
 
-use super::include;
 use super::pages::{Page, Pages, SRC};
+use super::{claims, diff, include, pictures};
 
 /// Something that could not be put into a page.
 pub(crate) struct Refused {
@@ -26,6 +29,7 @@ pub(crate) fn expand(pages: &Pages, page: &Page) -> (String, Vec<Refused>) {
     let mut rest = page.text.as_str();
     while let Some(at) = rest.find("{{#") {
         let Some(end) = rest[at..].find("}}").map(|end| at + end) else { break };
+        let before = page.text.len() - rest.len() + at;
         if rest[..at].ends_with('\\') {
             out.push_str(&rest[..at - 1]);
             out.push_str(&rest[at..end + 2]);
@@ -34,7 +38,6 @@ pub(crate) fn expand(pages: &Pages, page: &Page) -> (String, Vec<Refused>) {
             match one(pages, page, &rest[at + 3..end]) {
                 Ok(text) => out.push_str(&text),
                 Err(why) => {
-                    let before = page.text.len() - rest.len() + at;
                     let line = page.text[..before].matches('\n').count() + 1;
                     refused.push(Refused { line, why });
                 }
@@ -43,7 +46,8 @@ pub(crate) fn expand(pages: &Pages, page: &Page) -> (String, Vec<Refused>) {
         rest = &rest[end + 2..];
     }
     out.push_str(rest);
-    (out, refused)
+    refused.extend(claims::refused(page).into_iter().map(|(line, why)| Refused { line, why }));
+    (claims::linked(&out, &page.path), refused)
 }
 
 fn one(pages: &Pages, page: &Page, words: &str) -> Result<String, String> {
@@ -52,6 +56,9 @@ fn one(pages: &Pages, page: &Page, words: &str) -> Result<String, String> {
     match words[..] {
         ["include", what] => include::include(&pages.root, &folder, what),
         ["sketch", chapter] => sketch(&pages.root, chapter),
+        ["climb", from, to] => climb(&pages.root, from, to),
+        ["picture", name] => pictures::draw(&pages.root, name),
+        ["claims"] => claims::list(pages),
         _ => Err(format!("`{{{{#{}}}}}` is none of our directives", words.join(" "))),
     }
 }
@@ -77,6 +84,18 @@ fn sketch(root: &Path, number: &str) -> Result<String, String> {
     if shown.is_empty() { Err(format!("{path} opens with no sketch")) } else { Ok(shown.join("\n")) }
 }
 
+/// The difference between two demo binaries.
+fn climb(root: &Path, from: &str, to: &str) -> Result<String, String> {
+    let main = |number| -> Result<(String, String), String> {
+        let path = chapter(root, number)? + "/src/main.rs";
+        let text = fs::read_to_string(root.join(&path)).map_err(|e| format!("{path}: {e}"))?;
+        Ok((path, text))
+    };
+    let (before, after) = (main(from)?, main(to)?);
+    let diff = diff::unified((&before.0, &before.1), (&after.0, &after.1));
+    if diff.is_empty() { Err("the two are the same".to_owned()) } else { Ok(format!("```diff\n{diff}```")) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -92,7 +111,12 @@ mod tests {
         std::fs::write(chapter.join("lib.rs"), library).unwrap();
         std::fs::write(chapter.join("main.rs"), "fn main() {}\n").unwrap();
         let page = Page { path: PathBuf::from("a.md"), text: text.to_owned() };
-        let pages = Pages { root: root.path().to_owned(), all: Vec::new(), summary: Vec::new() };
+        let pages = Pages {
+            root: root.path().to_owned(),
+            all: Vec::new(),
+            summary: Vec::new(),
+            tried: PathBuf::new(),
+        };
         let (text, refused) = expand(&pages, &page);
         (text, refused.into_iter().map(|r| (r.line, r.why)).collect())
     }

@@ -80,14 +80,28 @@ fn tags(fence: &Fence) -> Option<String> {
     (has("rust") && !is_included(&fence.text)).then(|| "a listing is included, never copied".to_owned())
 }
 
-/// Lines of a transcript that a terminal would break.
+/// Commands of a transcript that a terminal would break.
 fn wide(page: &Page, fence: &Fence) -> Vec<Finding> {
     if !fence.tags().any(|tag| tag == "console") {
         return Vec::new();
     }
-    let long = fence.text.lines().enumerate().filter(|(_, line)| line.chars().count() > COLUMNS);
+    let is_typed = |line: &str| ["$ ", "# ", "> "].iter().any(|prompt| line.starts_with(prompt));
+    let commands = fence.text.lines().enumerate().filter(|(_, line)| is_typed(line));
+    let long = commands.filter(|(_, line)| line.chars().count() > COLUMNS);
     long.map(|(i, _)| found(&page.path, fence.line + 1 + i, format!("wider than {COLUMNS} columns")))
         .collect()
+}
+
+/// How much is typed in the transcripts, and the part of them that is wildcards as they are written.
+pub(super) fn transcripts(pages: &Pages) -> String {
+    let all = pages.all.iter().flat_map(|page| markdown::facts(&page.text).fences);
+    let consoles: Vec<Fence> = all.filter(|fence| fence.tags().any(|tag| tag == "console")).collect();
+    let lines = || consoles.iter().flat_map(|fence| fence.text.lines());
+    let commands = lines().filter(|line| line.starts_with("$ ") || line.starts_with("# ")).count();
+    let wild = |line: &str| if line == "..." { 3 } else { 4 * line.matches("[..]").count() };
+    let (wild, characters): (usize, usize) = (lines().map(wild).sum(), lines().map(str::len).sum());
+    let percent = 100.0 * wild as f64 / characters.max(1) as f64;
+    format!("{} transcripts of {commands} commands, {percent:.1} % wildcards", consoles.len())
 }
 
 /// Links that lead to no page, to no place of it, or out of the book.
@@ -143,7 +157,10 @@ mod tests {
         write("book/src/b.md", "# B\n\n## Part\n");
         write("lib.rs", "// ANCHOR: a\nfn a() {}\n// ANCHOR_END: a\n// ANCHOR: e\n// ANCHOR_END: e\n");
         more.iter().for_each(|(path, text)| write(path, text));
-        super::check(&Pages::read(root.path()).unwrap()).iter().map(ToString::to_string).collect()
+        super::check(&Pages::read(root.path(), root.path().join("tried")).unwrap())
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// `GOOD` passes, and with `from` become `to` it fails with `what` in that line.

@@ -7,17 +7,21 @@
 
 #[cfg(feature = "book")]
 mod build;
+mod claims;
+mod data;
+mod diff;
 mod directives;
 mod include;
 mod lint;
 mod markdown;
 mod pages;
+mod pictures;
 
 use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::arrows::Finding;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 use pages::Pages;
 
 /// What to do with the book.
@@ -29,11 +33,23 @@ pub(crate) struct Book {
     /// Only look for mistakes, and build nothing.
     #[arg(long)]
     check: bool,
+    /// Write into the pages what their transcripts print now.
+    #[arg(long)]
+    bless: bool,
+    /// Measure anew what the pictures are drawn from.
+    #[arg(long)]
+    data: bool,
 }
 
 /// Checks the book, and builds it below the target folder.
 pub(crate) fn run(what: &Book) -> Result<bool> {
     let workspace = Workspace::read()?;
+    if what.bless {
+        return bless(&workspace).map(|()| true);
+    }
+    if what.data {
+        data::renew(&workspace)?;
+    }
     let pages = check(&workspace)?;
     if what.check {
         return Ok(true);
@@ -44,13 +60,22 @@ pub(crate) fn run(what: &Book) -> Result<bool> {
 
 /// The linter: no mistake on any page, or an error.
 pub(crate) fn check(workspace: &Workspace) -> Result<Pages> {
-    let pages = Pages::read(&workspace.root)?;
+    let pages = Pages::read(&workspace.root, workspace.scratch("claims")?)?;
     let mut findings = lint::check(&pages);
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     findings.iter().for_each(|finding: &Finding| println!("{finding}"));
     ensure!(findings.is_empty(), "{} findings in the book", findings.len());
-    println!("book: nothing found in {} pages", pages.all.len());
+    println!("book: nothing found in {} pages; {}", pages.all.len(), lint::transcripts(&pages));
     Ok(pages)
+}
+
+/// Runs the transcripts, which then correct the pages.
+fn bless(workspace: &Workspace) -> Result<()> {
+    workspace.cargo(&["build", "--workspace", "--bins", "--examples"])?;
+    let test = ["test", "-p", "minidocker", "--test", "transcripts", "as_a_plain_user"];
+    println!("+ MINIDOCKER_BLESS=1 cargo {}", test.join(" "));
+    let mut command = workspace::cargo();
+    workspace::run(command.args(test).current_dir(&workspace.root).env("MINIDOCKER_BLESS", "1"))
 }
 
 #[cfg(feature = "book")]

@@ -31,11 +31,13 @@ pub(crate) struct Pages {
     pub(crate) root: PathBuf,
     pub(crate) all: Vec<Page>,
     pub(crate) summary: Vec<Entry>,
+    /// What the probes of the claims told when they were last run.
+    pub(crate) tried: PathBuf,
 }
 
 impl Pages {
     /// Reads `book/src` below `root`.
-    pub(crate) fn read(root: &Path) -> Result<Pages> {
+    pub(crate) fn read(root: &Path, tried: PathBuf) -> Result<Pages> {
         let mut all = Vec::new();
         walk(&root.join(SRC), Path::new(""), &mut all)?;
         all.sort_by(|a, b| a.path.cmp(&b.path));
@@ -43,12 +45,17 @@ impl Pages {
         let summary = all.remove(at.with_context(|| format!("{SRC}/{SUMMARY} is missing"))?);
         let links = markdown::facts(&summary.text).links;
         let entries = links.into_iter().map(|link| Entry { line: link.line, path: plain(&link.to) });
-        Ok(Pages { root: root.to_owned(), all, summary: entries.collect() })
+        Ok(Pages { root: root.to_owned(), all, summary: entries.collect(), tried })
     }
 
     /// The page at `path`, relative to `book/src`.
     pub(crate) fn get(&self, path: &Path) -> Option<&Page> {
         self.all.iter().find(|page| page.path == path)
+    }
+
+    /// The pages in the order in which they are read.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &Page> {
+        self.summary.iter().filter_map(|entry| self.get(&entry.path))
     }
 }
 

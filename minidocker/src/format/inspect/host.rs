@@ -10,7 +10,8 @@ use crate::spec;
 #[derive(Serialize, Default)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HostConfig {
-    binds: Null,
+    /// `null` in place of none, as Docker's.
+    binds: Option<Vec<String>>,
     #[serde(rename = "ContainerIDFile")]
     container_id_file: &'static str,
     log_config: LogConfig,
@@ -38,6 +39,8 @@ pub(super) struct HostConfig {
     publish_all_ports: bool,
     readonly_rootfs: bool,
     security_opt: Null,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tmpfs: BTreeMap<String, String>,
     #[serde(rename = "UTSMode")]
     uts_mode: &'static str,
     userns_mode: &'static str,
@@ -48,6 +51,8 @@ pub(super) struct HostConfig {
     resources: Resources,
     masked_paths: Vec<&'static str>,
     readonly_paths: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init: Option<bool>,
 }
 
 /// No limit at all.
@@ -107,6 +112,7 @@ struct RestartPolicy {
 impl From<&spec::HostConfig> for HostConfig {
     fn from(asked: &spec::HostConfig) -> Self {
         Self {
+            binds: Some(asked.binds.clone()).filter(|binds| !binds.is_empty()),
             log_config: LogConfig { kind: "json-file", ..LogConfig::default() },
             network_mode: asked.network_mode.as_str(),
             restart_policy: RestartPolicy { name: "no", ..RestartPolicy::default() },
@@ -114,10 +120,13 @@ impl From<&spec::HostConfig> for HostConfig {
             console_size: asked.console_size,
             cgroupns_mode: "private",
             ipc_mode: "private",
+            readonly_rootfs: asked.readonly_rootfs,
+            tmpfs: asked.tmpfs.clone(),
             shm_size: asked.shm_size,
             runtime: "minidocker",
             masked_paths: spec::MASKED_PATHS.to_vec(),
             readonly_paths: spec::READONLY_PATHS.to_vec(),
+            init: asked.init,
             ..Self::default()
         }
     }

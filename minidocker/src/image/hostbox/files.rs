@@ -9,6 +9,7 @@ use std::path::Path;
 use chroot::Root;
 use images::{History, ImageConfig, RootFs, RunConfig};
 use rustix::fs::{AtFlags, Mode, OFlags};
+use sys::SysError;
 
 use super::programs::PATH;
 
@@ -54,18 +55,18 @@ const FILES: [(&str, &str); 6] = [
 ];
 
 /// Makes directories and files in the tree where programs lie already.
-pub(super) fn write(tree: &Path, shell: &Path) -> Result<(), String> {
-    let root = Root::open(tree).map_err(shown)?;
+pub(super) fn write(tree: &Path, shell: &Path) -> Result<(), SysError> {
+    let root = Root::open(tree)?;
     for (path, mode) in DIRS {
-        let dir = root.make_dir_all(Path::new(path), 0o755).map_err(shown)?;
+        let dir = root.make_dir_all(Path::new(path), 0o755)?;
         chmod(&dir, path, mode)?;
     }
-    let etc = root.make_dir_all(Path::new("/etc"), 0o755).map_err(shown)?;
+    let etc = root.make_dir_all(Path::new("/etc"), 0o755)?;
     for (name, text) in FILES {
         put(&etc, name, text.as_bytes(), 0o644)?;
     }
     put(&etc, "shrc", shrc(shell).as_bytes(), 0o644)?;
-    let top = root.make_dir_all(Path::new("/"), 0o755).map_err(shown)?;
+    let top = root.make_dir_all(Path::new("/"), 0o755)?;
     chmod(&top, "/", 0o755)
 }
 
@@ -80,8 +81,8 @@ fn shrc(shell: &Path) -> String {
 
 /// A link from the PATH to a program that lies elsewhere, or has another name (a busybox applet).
 /// What is there already stays.
-pub(super) fn link(tree: &Path, name: &str, to: &Path) -> Result<(), String> {
-    let bin = Root::open(tree).map_err(shown)?.make_dir_all(Path::new("/bin"), 0o755).map_err(shown)?;
+pub(super) fn link(tree: &Path, name: &str, to: &Path) -> Result<(), SysError> {
+    let bin = Root::open(tree)?.make_dir_all(Path::new("/bin"), 0o755)?;
     match rustix::fs::symlinkat(to, &bin, name) {
         Err(rustix::io::Errno::EXIST) => Ok(()),
         other => other.map_err(|e| failed("symlinkat", name, e)),
@@ -90,8 +91,8 @@ pub(super) fn link(tree: &Path, name: &str, to: &Path) -> Result<(), String> {
 
 /// Puts our own program there: as `holes`, and by the names `instead_of`, of what the host lacks.
 /// Gives the reason where it can't run in this tree.
-pub(super) fn carry(tree: &Path, instead_of: &[&str]) -> Result<Option<String>, String> {
-    let bin = Root::open(tree).map_err(shown)?.make_dir_all(Path::new("/bin"), 0o755).map_err(shown)?;
+pub(super) fn carry(tree: &Path, instead_of: &[&str]) -> Result<Option<String>, SysError> {
+    let bin = Root::open(tree)?.make_dir_all(Path::new("/bin"), 0o755)?;
     put(&bin, HOLES, payload::PROGRAM, 0o755)?;
     // Static, it needs nothing; otherwise the libc that the shell has brought along.
     if let Err(why) = chroot::needs_of(tree, &Path::new("/bin").join(HOLES)) {
@@ -101,7 +102,7 @@ pub(super) fn carry(tree: &Path, instead_of: &[&str]) -> Result<Option<String>, 
     instead_of.iter().try_for_each(|name| link(tree, name, Path::new(HOLES))).map(|()| None)
 }
 
-fn put(dir: &OwnedFd, name: &str, bytes: &[u8], mode: u32) -> Result<(), String> {
+fn put(dir: &OwnedFd, name: &str, bytes: &[u8], mode: u32) -> Result<(), SysError> {
     let how = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(dir, name, how, Mode::from_raw_mode(mode))
         .map_err(|e| failed("openat", name, e))?;
@@ -111,17 +112,13 @@ fn put(dir: &OwnedFd, name: &str, bytes: &[u8], mode: u32) -> Result<(), String>
         .map_err(|e| failed("write", name, e))
 }
 
-fn chmod(dir: &OwnedFd, name: &str, mode: u32) -> Result<(), String> {
+fn chmod(dir: &OwnedFd, name: &str, mode: u32) -> Result<(), SysError> {
     rustix::fs::chmod(format!("/proc/self/fd/{}", dir.as_raw_fd()), Mode::from_raw_mode(mode))
         .map_err(|e| failed("chmod", name, e))
 }
 
-fn failed(call: &'static str, name: &str, error: impl Into<std::io::Error>) -> String {
-    sys::SysError::of(call, format!("{name:?}"), error).to_string()
-}
-
-fn shown(error: sys::SysError) -> String {
-    error.to_string()
+fn failed(call: &'static str, name: &str, error: impl Into<std::io::Error>) -> SysError {
+    SysError::of(call, format!("{name:?}"), error)
 }
 
 /// The configuration: how hostbox is run.

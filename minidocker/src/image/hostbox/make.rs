@@ -7,6 +7,7 @@ use images::{
 };
 
 use payload::FILL_INS;
+use sys::SysError;
 
 use super::programs::{self, EXTRA, Found, GUARANTEED, appeared, is_on_path};
 use super::record::{ANNOTATION, Record};
@@ -40,9 +41,7 @@ pub(super) fn make(
     layout.sweep();
     let tree = store.layers().join(format!(".tmp-{}-hostbox", std::process::id()));
     let made = std::fs::create_dir(&tree)
-        .map_err(|e| {
-            ImageError::Hostbox(sys::SysError::of("mkdir", format!("{tree:?}, 0777"), e).to_string())
-        })
+        .map_err(|e| ImageError::HostboxCall(SysError::of("mkdir", format!("{tree:?}, 0777"), e)))
         .and_then(|()| build(store, layout, reference, host, &tree));
     // Before any error of it: the tree is worth nothing.
     let removed = crate::store::remove_tree(store, &tree);
@@ -61,7 +60,7 @@ fn build(
     let Chosen { programs, mut notices, absent, applets } = choose(host, applets);
     let paths: Vec<PathBuf> = programs.iter().chain(&applets).map(|(_, path)| path.clone()).collect();
     let limit_bytes = LIMIT_BYTES - payload::PROGRAM.len() as u64;
-    let report = chroot::assemble(host, &paths, tree, limit_bytes).map_err(hostbox)?;
+    let report = chroot::assemble(host, &paths, tree, limit_bytes).map_err(ImageError::HostboxCall)?;
     for (name, path) in programs.iter().filter(|(name, _)| no_fill_in(name)) {
         if let Some(refused) = report.refused.iter().find(|r| r.program == *path) {
             notices.push(format!("hostbox has no {name}: {}: {}", path.display(), refused.why));
@@ -70,7 +69,7 @@ fn build(
     let taken = |path: &PathBuf| !report.refused.iter().any(|r| r.program == *path);
     let lacks = |name: &&str| !programs.iter().any(|(n, path)| n == name && taken(path));
     let lacking: Vec<&str> = FILL_INS.into_iter().filter(lacks).collect();
-    if let Some(why) = files::carry(tree, &lacking).map_err(hostbox)? {
+    if let Some(why) = files::carry(tree, &lacking).map_err(ImageError::HostboxCall)? {
         let without = lacking.into_iter().chain([files::HOLES]);
         notices.extend(without.map(|name| format!("hostbox has no {name}: our own can't run: {why}")));
     }
@@ -83,10 +82,10 @@ fn build(
     };
     let elsewhere = programs.iter().filter(|(_, path)| !is_on_path(path));
     for (name, path) in elsewhere.chain(&applets).filter(|(_, path)| taken(path)) {
-        files::link(tree, name, path).map_err(hostbox)?;
+        files::link(tree, name, path).map_err(ImageError::HostboxCall)?;
     }
     let real_shell = std::fs::canonicalize(programs::on_host(host, shell)).unwrap_or_default();
-    files::write(tree, &real_shell).map_err(hostbox)?;
+    files::write(tree, &real_shell).map_err(ImageError::HostboxCall)?;
     trial(tree, shell, store.privilege()).map_err(ImageError::Hostbox)?;
     name(store, layout, reference, tree, &Record::new(host, &report, absent))?;
     Ok(notices)
@@ -160,7 +159,7 @@ fn name(
     let config = files::config(jiff::Timestamp::now().to_string(), packed.diff_id);
     let config_blob = layout.put_json(media::CONFIG, &config)?;
     let mut manifest = Manifest::new(config_blob, vec![layer]);
-    let record = serde_json::to_string(record).map_err(hostbox)?;
+    let record = serde_json::to_string(record).map_err(|e| ImageError::Hostbox(e.to_string()))?;
     manifest.annotations.insert(ANNOTATION.to_owned(), record);
     let mut descriptor = layout.put_json(media::MANIFEST, &manifest)?;
     descriptor.platform = Some(Platform {
@@ -170,10 +169,6 @@ fn name(
         extra: spec::Extra::new(),
     });
     Ok(layout.set_reference(reference, descriptor)?)
-}
-
-fn hostbox(error: impl std::fmt::Display) -> ImageError {
-    ImageError::Hostbox(error.to_string())
 }
 
 #[cfg(test)]

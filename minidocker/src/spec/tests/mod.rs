@@ -6,6 +6,7 @@ use super::*;
 
 mod confinement;
 mod user;
+mod volumes;
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n# a comment\n\ndaemon:x:1:1::/usr/sbin:/bin/false\n\
     web:x:1000:1000:,,,:/home/web:/bin/sh\n42:x:1042:1042::/home/42:/bin/sh\nbroken:x\nnohome:x:7:7\n";

@@ -1,0 +1,3 @@
+# The files that ls needs, and which of them names which.
+echo "== needs"
+"$TARGET/examples/needs" /bin/ls
