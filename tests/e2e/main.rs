@@ -28,6 +28,7 @@ mod rootfs;
 mod starting;
 mod stdio;
 mod supervisor;
+mod surroundings;
 mod terminal;
 mod unwritable;
 mod volumes;
