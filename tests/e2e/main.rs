@@ -23,6 +23,7 @@ mod job_control;
 mod kill_rm;
 mod later;
 mod names;
+mod places;
 mod records;
 mod rootfs;
 mod starting;
