@@ -73,12 +73,14 @@ fn ip_brings_a_link_up_and_down_and_gives_it_an_address() {
 #[test]
 fn mount_shows_the_table_as_util_linux_does_and_mounts() {
     require!(userns_allowed(), "no-userns", WHY);
-    let prepared = "mkdir -p '/tmp/applets a b'; trap \"rmdir '/tmp/applets a b'\" EXIT; \
-                    mount -t tmpfs -o size=4k,nosuid none '/tmp/applets a b'";
-    let ours = sh(&format!("{prepared}; $A mount -t tmpfs | tail -n 1; umount '/tmp/applets a b'"));
-    let theirs = sh(&format!("{prepared}; mount -t tmpfs | tail -n 1; umount '/tmp/applets a b'"));
-    assert!(ours.starts_with("none on /tmp/applets a b type tmpfs (rw,nosuid,relatime,size=4k"), "{ours}");
-    assert_eq!(ours, theirs);
+    let both = sh("d=$(mktemp -d '/tmp/a b XXXXXX'); mount -t tmpfs -o size=4k,nosuid none \"$d\"\n\
+                   mount -t tmpfs | tail -n 1; $A mount -t tmpfs | tail -n 1; umount \"$d\"; rmdir \"$d\"");
+    let lines: Vec<&str> = both.lines().collect();
+    assert!(
+        lines[0].starts_with("none on /tmp/a b ") && lines[0].contains("type tmpfs (rw,nosuid,"),
+        "{both}"
+    );
+    assert_eq!(lines[1], lines[0]);
     let script = "d=$(mktemp -d); $A mount -t tmpfs -o size=4k,noexec none $d; mkdir $d/a $d/b; echo x >$d/a/f\n\
                   $A mount --bind $d/a $d/b; cat $d/b/f; $A mount -o remount,bind,ro $d/b; touch $d/b/g || echo $?\n\
                   $A mount --make-shared $d; grep -c \"$d .* shared:\" /proc/self/mountinfo; umount -l $d; rmdir $d";
@@ -111,6 +113,7 @@ fn without_proc_ps_and_holes_say_so() {
     assert!(lines[2].starts_with("hostname      ?     sethostname("), "{text}");
     assert_eq!(lines[3], "code 1");
     // Its masked paths are no hindrance (config-linux.md, maskedPaths).
-    let script = "mount -t tmpfs -o ro none /proc/sys; mount --bind /dev/null /proc/interrupts; $A ps | head -n 1";
+    let script =
+        "mount -t tmpfs -o ro none /proc/sys; mount --bind /dev/null /proc/interrupts; $A ps | head -n 1";
     assert_eq!(sh(script), "PID USER COMMAND\n");
 }
