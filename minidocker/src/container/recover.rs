@@ -56,8 +56,8 @@ fn clear_dead(store: &Store, container: &Container) -> Result<(), ContainerError
     }
     let Some(_lock) = Lock::try_exclusive(&container.lock_path())? else { return Ok(()) };
     let mut ledger = Ledger::open(&container.dir)?;
-    finish(container, &mut ledger, UNSEEN)?;
-    if doomed { remove(store, container) } else { Ok(()) }
+    let finished = finish(container, &mut ledger, UNSEEN);
+    settle(store, container, finished, doomed)
 }
 
 /// Without state.json nothing was ever started, or the disk lost it: then the upper may hold what a
@@ -131,8 +131,25 @@ pub fn give_up(
         state.exit_code = i32::from(failure.code);
         state.error = failure.message.clone();
     });
-    cleared?;
-    if request.host_config.auto_remove { remove(store, container) } else { Ok(()) }
+    settle(store, container, cleared, request.host_config.auto_remove)
+}
+
+/// What comes after [`finish`]: a container that is `doomed` is removed. That its last state could not be
+/// written, on a full disk, doesn't matter then; that it has something left on the host does.
+///
+/// # Errors
+/// That of `finished`, or those of [`remove`].
+pub fn settle(
+    store: &Store,
+    container: &Container,
+    finished: Result<(), ContainerError>,
+    doomed: bool,
+) -> Result<(), ContainerError> {
+    match finished {
+        Err(e) if !doomed || matches!(e, ContainerError::Leftover { .. }) => Err(e),
+        _ if doomed => remove(store, container),
+        _ => Ok(()),
+    }
 }
 
 /// Removes the record, the files and the name of a container. The caller holds its lock and has

@@ -56,14 +56,27 @@ impl<'a> Call<'a> {
 
     /// Runs it on a kernel without some calls, see [`crate::without`]: `&["clone3=ENOSYS"]`.
     #[must_use]
-    pub fn without_calls(self, rules: &[&str]) -> Self {
-        self.under(crate::without(rules))
+    pub fn without_calls(mut self, rules: &[&str]) -> Self {
+        self.as_root.extend(crate::without(rules));
+        self
     }
 
     /// Has it started by this program, which is run by the user of the tests before the user is changed.
     #[must_use]
     pub fn under(mut self, program: Vec<String>) -> Self {
-        self.as_root = program;
+        self.as_root.extend(program);
+        self
+    }
+
+    /// Runs a shell script as root in a mount namespace of the command's own, before it changes the user:
+    /// `$ROOT` is the store, `$OWNER` the user's id.
+    #[must_use]
+    pub fn in_world(mut self, script: &str) -> Self {
+        let (root, owner) = (self.md.root().display().to_string(), self.md.who.uid().to_string());
+        let script = format!("set -e\n{script}\nunset ROOT OWNER; exec \"$@\"");
+        let words = ["env", &format!("ROOT={root}"), &format!("OWNER={owner}"), "unshare", "--mount"];
+        let words = words.into_iter().chain(["--propagation", "private", "sh", "-c", &script, "sh"]);
+        self.as_root.extend(words.map(str::to_owned));
         self
     }
 
@@ -133,7 +146,7 @@ impl<'a> Call<'a> {
 
     fn shown(&self) -> String {
         let args: Vec<_> = self.args.iter().map(|a| a.to_string_lossy()).collect();
-        let how = if self.as_root.is_empty() { String::new() } else { self.as_root[1..].join(" ") + " " };
+        let how: String = self.as_root.iter().map(|word| format!("{word} ")).collect();
         format!("{how}{} {} (as {:?})", self.md.program.display(), args.join(" "), self.md.who)
     }
 }
