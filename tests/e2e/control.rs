@@ -148,6 +148,32 @@ fn a_full_queue_at_a_stopped_supervisor_hangs_no_command() {
 }
 
 #[test]
+fn more_clients_than_it_has_descriptors_for_keep_nobody_from_kill() {
+    let md = kit::ours!();
+    let call = md.call(["run", "--name", "crowd", "hostbox", "sh", "-c", "echo up; exec sleep 1000"]);
+    // As many as most shells give.
+    let mut starter = call.through("ulimit -n 1024; exec \"$@\"").spawn();
+    starter.expect("up\n");
+    let supervisor = md.supervisors().remove(0);
+    let all = Attach { stdin: true, stdout: true, stderr: true, events: false };
+    let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let mut crowd = Vec::new();
+    for at in 0..255 {
+        let client = connect(&dir(&md)).unwrap();
+        say(&client, Verb::Attach(all), &[reading.as_fd(), writing.as_fd(), writing.as_fd()]);
+        if at < 199 {
+            assert_eq!(hear(&client), Answer::Ok, "client {at}");
+        }
+        crowd.push(client);
+    }
+    let open = std::fs::read_dir(format!("/proc/{}/fd", supervisor.pid)).unwrap().count();
+    assert!(open < 900, "{open} descriptors");
+    md.line("kill crowd").ok().stdout_is("crowd").quiet();
+    starter.finish().code(137).quiet();
+    assert_eq!(crate::inspect(&md, "crowd")["State"]["ExitCode"], 137);
+}
+
+#[test]
 fn what_is_no_call_is_refused_and_harms_nobody() {
     let md = kit::ours!();
     let starter = crate::sleeper(&md, "noise");

@@ -7,6 +7,7 @@
 
 mod calls;
 mod steps;
+mod sweep;
 
 use kit::Minidocker;
 

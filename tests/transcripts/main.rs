@@ -36,6 +36,7 @@ macro_rules! pages {
         $(mod $name {
             #[test]
             fn as_a_plain_user() {
+                kit::require!(crate::userns_allowed(), "no-userns", "user namespaces are forbidden here");
                 crate::holds(crate::page::run($path, false));
             }
 
@@ -60,6 +61,11 @@ fn holds(result: Result<(), String>) {
     if let Err(why) = result {
         panic!("{why}");
     }
+}
+
+/// Whether this machine lets us make a user namespace.
+fn userns_allowed() -> bool {
+    std::process::Command::new("unshare").args(["-Um", "true"]).status().is_ok_and(|status| status.success())
 }
 
 fn is_root() -> bool {

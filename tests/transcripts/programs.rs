@@ -20,6 +20,7 @@ at=TARGET word=$1
 shift
 case $word in
 ch[0-9]) exec "$at"/ch0"${word#ch}"-* "$@" ;;
+holes) exec "$at/applets" holes "$@" ;;
 build) exit 0 ;;
 run) ;;
 *) echo "cargo $word: the transcripts don't know it" >&2; exit 101 ;;
@@ -72,13 +73,22 @@ pub(crate) fn provide(kept: &Minidocker, dir: &Path) -> PathBuf {
 fn copies() -> Minidocker {
     let minidocker = Path::new(env!("CARGO_BIN_EXE_minidocker"));
     let built = minidocker.parent().unwrap();
-    let demos = ["ch00-syscalls", "ch01-chroot", "ch02-namespaces"].map(|name| built.join(name));
+    let demos = ["ch00-syscalls", "ch01-chroot", "ch02-namespaces", "applets"].map(|name| built.join(name));
     let examples = EXAMPLES.map(|name| built.join("examples").join(name));
     if demos.iter().chain(&examples).any(|program| !program.exists()) {
         // `cargo xtask test` builds them, `cargo test -p minidocker` doesn't.
-        let args = ["build", "-q", "-p", "ch00-syscalls", "-p", "ch01-chroot", "-p", "ch02-namespaces"];
+        let packages =
+            ["ch00-syscalls", "ch01-chroot", "ch02-namespaces", "applets"].map(|name| ["-p", name]);
         let mut cargo = Command::new(env!("CARGO"));
-        assert!(cargo.args(args).args(["--bins", "--examples"]).status().unwrap().success());
+        assert!(
+            cargo
+                .args(["build", "-q"])
+                .args(packages.concat())
+                .args(["--bins", "--examples"])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
     let place = Minidocker::fresh(env!("CARGO_BIN_EXE_minidocker"), Who::Me);
     let to = place.dir("programs");

@@ -4,6 +4,7 @@ mod arrows;
 mod bench;
 mod book;
 mod climb;
+mod faults;
 mod gate;
 mod lex;
 mod machine;
@@ -37,6 +38,8 @@ enum Word {
     Climb,
     /// The book: its mistakes, then its pages below the target folder.
     Book(book::Book),
+    /// Death and failure at the system calls of run, kill and rm: a sample, or all of them.
+    Faults(faults::Faults),
     /// What a start and a build cost.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Word::Arrows => arrows::check().map(|()| true),
         Word::Climb => climb::check().map(|()| true),
         Word::Book(what) => book::run(&what),
+        Word::Faults(how) => faults::run(&how),
         Word::Bench(what) => bench::run(&what),
     };
     match result {

@@ -55,11 +55,10 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, how: OFlags, mode: Mode) 
 ///
 /// # Errors
 /// `EPERM`: devices need CAP_MKNOD in the first user namespace. `EEXIST`, `ENOENT`.
-pub fn mknodat(dir: BorrowedFd<'_>, path: &Path, kind: FileType, mode: Mode, device: (u32, u32)) -> Result {
-    let (major, minor) = device;
-    let shown = By(|| format!("{}|{}, makedev({major:#x}, {minor:#x})", kind.shown(), mode.shown()));
-    let dev = rustix::fs::makedev(major, minor);
-    call("mknodat", &[&dir, &path, &shown], || rustix::fs::mknodat(dir, path, kind, mode, dev))
+pub fn mknodat(dir: BorrowedFd<'_>, path: &Path, kind: FileType, mode: Mode, dev: (u32, u32)) -> Result {
+    let shown = By(|| format!("{}|{}, makedev({:#x}, {:#x})", kind.shown(), mode.shown(), dev.0, dev.1));
+    let number = rustix::fs::makedev(dev.0, dev.1);
+    call("mknodat", &[&dir, &path, &shown], || rustix::fs::mknodat(dir, path, kind, mode, number))
 }
 
 /// Makes one directory: on a cgroup file system that is a new cgroup. Source: mkdir(2), cgroups(7).

@@ -17,7 +17,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sys::{CloneArgs, CloneFlags, Cloned, Errno, Gid, Pid, Role, SysError, Uid};
 
-use crate::EnterError;
 use crate::clock::{self, Offsets};
 use crate::idmap::{How, IdMapError, Maps, write_maps};
 
@@ -30,9 +29,6 @@ pub enum SpawnError {
     /// The maps were not written.
     #[error("cannot give it its ids")]
     Maps(#[from] IdMapError),
-    /// A pipe was not made or read.
-    #[error("pipe between parent and child")]
-    Pipe(#[from] std::io::Error),
     /// The child was refused something before it could go on; the text is its [`SysError`].
     #[error("in the new namespaces: {0}")]
     Inside(String),
@@ -54,7 +50,8 @@ pub fn clone(
 ) -> Result<Cloned, SpawnError> {
     // Opened before the clone: no moment is left in which our death goes unseen.
     let parent = sys::pidfd_open(Pid::this())?;
-    let ((gate, open_gate), (hear, report)) = (pipe()?, pipe()?);
+    let failed = |e| SysError::of("pipe2", "O_CLOEXEC".to_owned(), e);
+    let ((gate, open_gate), (hear, report)) = (pipe().map_err(failed)?, pipe().map_err(failed)?);
     let (cloned, late_clock) = clone_or_older(flags, cgroup)?;
     match &cloned {
         Cloned::Child => {
@@ -97,12 +94,12 @@ fn release(
     // EPIPE: the child was killed meanwhile; whoever waits for it hears how.
     let _ = gate.write_all(b"!");
     let mut text = String::new();
-    hear.read_to_string(&mut text)?;
+    hear.read_to_string(&mut text).map_err(|e| SysError::of("read", "(pipe)".to_owned(), e))?;
     if text.is_empty() { Ok(()) } else { Err(SpawnError::Inside(text)) }
 }
 
 /// The child, up to where it goes on. If it can't, it tells why and ends.
-fn begin(mut gate: PipeReader, mut report: PipeWriter, ready: impl FnOnce() -> Result<(), EnterError>) {
+fn begin(mut gate: PipeReader, mut report: PipeWriter, ready: impl FnOnce() -> Result<(), SysError>) {
     // End of file: the parent is dead, or the maps were refused, which it knows.
     if gate.read_exact(&mut [0]).is_err() {
         sys::exit_now(125);
@@ -113,12 +110,12 @@ fn begin(mut gate: PipeReader, mut report: PipeWriter, ready: impl FnOnce() -> R
     }
 }
 
-fn ready(maps: Option<&Maps>, late_clock: bool, parent: BorrowedFd<'_>) -> Result<(), EnterError> {
+fn ready(maps: Option<&Maps>, late_clock: bool, parent: BorrowedFd<'_>) -> Result<(), SysError> {
     if late_clock {
         clock::enter_new(Offsets::default())?;
     }
     maps.map_or(Ok(()), |maps| become_root(maps.how))?;
-    Ok(die_with_parent(parent)?)
+    die_with_parent(parent)
 }
 
 /// Becomes uid 0 and gid 0 of a user namespace whose maps are written, and leaves all other groups.

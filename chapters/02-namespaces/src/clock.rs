@@ -8,9 +8,9 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use sys::CloneFlags;
+use sys::{CloneFlags, SysError};
 
-use crate::EnterError;
+use crate::enter::opened;
 
 /// What is added to the clocks, in seconds. The date (CLOCK_REALTIME) belongs to no namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,12 +33,12 @@ impl Offsets {
 /// # Errors
 /// `EPERM` without CAP_SYS_ADMIN, `EINVAL` on a kernel without time namespaces, `ERANGE` where a clock
 /// would become negative, `EUSERS` with threads.
-pub fn enter_new(offsets: Offsets) -> Result<(), EnterError> {
+pub fn enter_new(offsets: Offsets) -> Result<(), SysError> {
     sys::unshare(CloneFlags::CLONE_NEWTIME)?;
     sys::write_file(Path::new("/proc/self/timens_offsets"), &offsets.text())?;
     let path = Path::new("/proc/self/ns/time_for_children");
-    let door = File::open(path).map_err(|e| EnterError::Open(path.to_owned(), e))?;
-    Ok(sys::setns(door.as_fd(), CloneFlags::CLONE_NEWTIME)?)
+    let door = File::open(path).map_err(|e| opened(path, e))?;
+    sys::setns(door.as_fd(), CloneFlags::CLONE_NEWTIME)
 }
 
 #[cfg(test)]

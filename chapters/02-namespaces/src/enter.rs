@@ -1,26 +1,13 @@
 //! setns(2): going into namespaces that are there already, in the order that works.
 
 use std::fs::{File, Metadata};
-use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use sys::{Pid, SysError};
 
 use crate::Kind;
-
-/// Why some namespaces were not entered. Those before it in [`Kind::ALL`] may have been.
-#[derive(Debug, thiserror::Error)]
-pub enum EnterError {
-    /// A call was refused: `EPERM`, `EINVAL` (a user namespace with threads; a mount namespace while
-    /// another task shares the working directory), `EUSERS` (time, with threads).
-    #[error("{0}")]
-    Sys(#[from] SysError),
-    /// The process is gone (`ENOENT`), or somebody else's (`EACCES`).
-    #[error("open {path}", path = .0.display())]
-    Open(PathBuf, #[source] io::Error),
-}
 
 /// Open doors to namespaces of one process. They stay open when it ends, and keep the
 /// namespaces alive (of a pid namespace whose process 1 has ended, only a husk: fork gives ENOMEM).
@@ -36,11 +23,11 @@ impl Target {
     /// Whoever holds a pidfd of `pid` asks it afterwards whether that process was still the one.
     ///
     /// # Errors
-    /// [`EnterError::Open`].
-    pub fn of(pid: Pid, kinds: &[Kind]) -> Result<Self, EnterError> {
+    /// `ENOENT`: the process is gone. `EACCES`: it is somebody else's.
+    pub fn of(pid: Pid, kinds: &[Kind]) -> Result<Self, SysError> {
         let mut doors = Vec::new();
         for kind in Kind::ALL.into_iter().filter(|k| kinds.contains(k) && k.is_known()) {
-            let open = |e| EnterError::Open(kind.path(pid), e);
+            let open = |e| opened(&kind.path(pid), e);
             let door = File::open(kind.path(pid)).map_err(open)?;
             let theirs = door.metadata().map_err(open)?;
             // A pid namespace is ours when our children are born in it (the file can't be read
@@ -61,8 +48,13 @@ impl Target {
     /// One call a kind, since a pidfd can name several at once only from Linux 5.8 on (setns(2)).
     ///
     /// # Errors
-    /// [`EnterError::Sys`].
-    pub fn enter(&self) -> Result<(), EnterError> {
-        self.0.iter().try_for_each(|(kind, door)| Ok(sys::setns(door.as_fd(), kind.flag())?))
+    /// `EPERM`, `EINVAL` (a user namespace with threads; a mount namespace while another task shares the
+    /// working directory), `EUSERS` (time, with threads). Those before it in [`Kind::ALL`] were entered.
+    pub fn enter(&self) -> Result<(), SysError> {
+        self.0.iter().try_for_each(|(kind, door)| sys::setns(door.as_fd(), kind.flag()))
     }
+}
+
+pub(crate) fn opened(path: &Path, error: std::io::Error) -> SysError {
+    SysError::of("openat", format!("AT_FDCWD, {path:?}, O_RDONLY|O_CLOEXEC"), error)
 }

@@ -42,7 +42,7 @@ pub mod propagation;
 mod subids;
 
 pub use child::{SpawnError, become_root, clone, die_with_parent};
-pub use enter::{EnterError, Target};
+pub use enter::Target;
 pub use kind::Kind;
 
 /// Brings `lo` up in this network namespace: a new one has it, but down, and then even

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::create::release_name;
 use super::find::id_of_name;
@@ -13,6 +14,8 @@ use crate::store::{Lock, Store, StoreError, is_locked, remove_tree};
 
 /// The code of a container whose end nobody saw. Docker shows the same after its daemon died.
 pub const UNSEEN: i32 = 255;
+/// How long another command may take to clear a dead container.
+const CLEARING: Duration = Duration::from_secs(6);
 
 /// Clears what the dead left: releases their resources, removes those that were to be removed at
 /// their end, and what was half made or half removed. Goes on past failures and returns them.
@@ -57,8 +60,8 @@ fn clear_dead(store: &Store, container: &Container) -> Result<(), ContainerError
     }
     let Some(_lock) = Lock::try_exclusive(&container.lock_path())? else { return Ok(()) };
     let mut ledger = Ledger::open(&container.dir)?;
-    finish(container, &mut ledger, UNSEEN)?;
-    if doomed { remove(store, container) } else { Ok(()) }
+    let finished = finish(container, &mut ledger, UNSEEN);
+    settle(store, container, finished, doomed)
 }
 
 /// Without state.json nothing was ever started, or the disk lost it: then the upper may hold what a
@@ -76,12 +79,22 @@ fn clear_half_made(store: &Store, container: &Container) -> Result<(), Container
     }
 }
 
-/// The lock of a container that nobody keeps alive; none if somebody does.
+/// The lock of a container that nobody keeps alive; none if somebody does, or if it is gone. Another
+/// command that clears what the dead left has the lock for a moment: that is waited for.
 ///
 /// # Errors
 /// The lock file can't be opened.
 pub fn lock_dead(container: &Container) -> Result<Option<Lock>, StoreError> {
-    if container.dir.exists() { Lock::try_exclusive(&container.lock_path()) } else { Ok(None) }
+    let end = Instant::now() + CLEARING;
+    while container.dir.exists() {
+        match Lock::try_exclusive(&container.lock_path()) {
+            Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(2)),
+            // Gone between the two looks.
+            Err(_) if !container.dir.exists() => {}
+            found => return found,
+        }
+    }
+    Ok(None)
 }
 
 /// Releases all that the container has on the host, last first, and records the end. The caller
@@ -132,8 +145,25 @@ pub fn give_up(
         state.exit_code = i32::from(failure.code);
         state.error = failure.message.clone();
     });
-    cleared?;
-    if request.host_config.auto_remove { remove(store, container) } else { Ok(()) }
+    settle(store, container, cleared, request.host_config.auto_remove)
+}
+
+/// What comes after [`finish`]: a container that is `doomed` is removed. That its last state could not be
+/// written, on a full disk, doesn't matter then; that it has something left on the host does.
+///
+/// # Errors
+/// That of `finished`, or those of [`remove`].
+pub fn settle(
+    store: &Store,
+    container: &Container,
+    finished: Result<(), ContainerError>,
+    doomed: bool,
+) -> Result<(), ContainerError> {
+    match finished {
+        Err(e) if !doomed || matches!(e, ContainerError::Leftover { .. }) => Err(e),
+        _ if doomed => remove(store, container),
+        _ => Ok(()),
+    }
 }
 
 /// Removes the record, the files and the name of a container. The caller holds its lock and has
@@ -220,4 +250,32 @@ fn free_names(store: &Store) {
 
 fn is_leftover(name: &str) -> bool {
     name.starts_with(".new-") || name.starts_with(".gone-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Privilege;
+
+    #[test]
+    fn a_lock_that_another_command_has_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let container = Container::at(&store, &"ab".repeat(32));
+        assert!(lock_dead(&container).unwrap().is_none(), "there is no such container");
+        fs::create_dir(&container.dir).unwrap();
+        let held = Lock::exclusive(&container.lock_path()).unwrap();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let waits = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                begun.send(()).unwrap();
+                lock_dead(&container).unwrap().is_some()
+            });
+            begins.recv().unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            drop(held);
+            waiting.join().unwrap()
+        });
+        assert!(waits);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{Resource, RuntimeLedger};
+use crate::runtime::{Failure, Resource, RuntimeLedger};
 use crate::spec::{self, Request};
 use crate::store::{Record, StoreError, read_record, write_record};
 
@@ -136,8 +136,9 @@ impl Ledger {
 }
 
 impl RuntimeLedger for Ledger {
-    fn record(&mut self, resource: Resource) -> Result<(), String> {
-        self.change(|state| state.resources.push(resource)).map_err(|e| e.to_string())
+    fn record(&mut self, resource: Resource) -> Result<(), Failure> {
+        let written = self.change(|state| state.resources.push(resource));
+        written.map_err(|e| Failure::of("cannot write the record of the container", &e))
     }
 }
 

@@ -101,7 +101,7 @@ fn make_group(
     if group.dirs().is_empty() {
         return Ok(None);
     }
-    ledger.record(Resource::Cgroup { dirs: group.dirs().to_vec() }).map_err(Failure::ours)?;
+    ledger.record(Resource::Cgroup { dirs: group.dirs().to_vec() })?;
     let group = group.make().map_err(failed)?;
     if !plan.device_rules.is_empty() {
         *listed = group.allow_devices(&plan.device_rules).map_err(failed)? == cgroups::Devices::V1List;
@@ -176,7 +176,7 @@ fn release_child(plan: &Plan, created: &mut Created, ledger: &mut dyn RuntimeLed
     let pid = created.pid.as_raw();
     let (start_time, pid_namespace) =
         identity(pid).ok_or_else(|| Failure::ours(format!("cannot read /proc/{pid}/stat of the child")))?;
-    ledger.record(Resource::Init { pid, start_time, pid_namespace }).map_err(Failure::ours)?;
+    ledger.record(Resource::Init { pid, start_time, pid_namespace })?;
     created.mount_namespace = std::fs::File::open(format!("/proc/{pid}/ns/mnt")).ok().map(OwnedFd::from);
     if let (Some((uid, gid)), Some(how)) = (&plan.id_maps, plan.how) {
         enter(StepKind::IdMaps)?;

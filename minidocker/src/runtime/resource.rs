@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use sys::{Errno, Pid, SysError};
 
+use super::Failure;
+
 /// One thing on the host that would stay if nobody took it away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -50,8 +52,8 @@ pub trait RuntimeLedger {
     /// Writes it to disk; returns when a crash of ours can't lose it.
     ///
     /// # Errors
-    /// In words: the disk is full, or the container's directory is gone.
-    fn record(&mut self, resource: Resource) -> Result<(), String>;
+    /// The disk is full, or the container's directory is gone.
+    fn record(&mut self, resource: Resource) -> Result<(), Failure>;
 }
 
 /// Gives one resource back. Gone already is success.

@@ -13,7 +13,7 @@ use super::log::JsonLog;
 use super::protocol::{Answer, Verb};
 use super::streams::{Streams, nulls, pipes};
 use super::{SupervisorError, control};
-use crate::container::{Container, Ledger, Status, find, finish, give_up, now, remove};
+use crate::container::{Container, Ledger, Status, find, finish, give_up, now, settle};
 use crate::image;
 use crate::runtime::{self, Created, Failure, Plan, Report};
 use crate::spec::Request;
@@ -120,8 +120,8 @@ impl Supervisor {
         let event_loop = EventLoop { container: &container, created, listener, carrier, ledger, syncer };
         let mut ended = event_loop.run()?;
         // What could not be released keeps its record, for the next command to try again.
-        let cleared = finish(&container, &mut ended.ledger, ended.code)
-            .and_then(|()| if request.host_config.auto_remove { remove(&store, &container) } else { Ok(()) });
+        let cleared = finish(&container, &mut ended.ledger, ended.code);
+        let cleared = settle(&store, &container, cleared, request.host_config.auto_remove);
         drop(lock);
         if let Err(problem) = cleared {
             ended.tell_waiting(&Answer::Error(problem.to_string()));

@@ -18,8 +18,9 @@ use super::{SupervisorError, control};
 use crate::container::{Container, Ledger};
 use crate::runtime::{Created, Failure};
 
-/// How many clients may be connected at a time; later ones wait.
-const MOST_CLIENTS: usize = 256;
+/// How many clients may be connected at a time; later ones wait. Each has up to four descriptors, and a
+/// process often no more than 1,024: without any, accept(2) would fail again and again.
+const MOST_CLIENTS: usize = 200;
 
 /// What a ready descriptor belongs to; a number is that of a client.
 #[derive(Debug, Clone, Copy)]

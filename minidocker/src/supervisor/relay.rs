@@ -110,10 +110,13 @@ impl Relay {
             }
             let drained =
                 self.session.outputs.iter().all(Option::is_none) && self.waiting.iter().all(Vec::is_empty);
-            // What a dead supervisor had sent is still in the pipes.
-            let at_once = |e: &SupervisorError| !matches!(e, SupervisorError::Died(_));
-            let over = |answer: &mut Result<i32, _>| drained || answer.as_ref().is_err_and(at_once);
-            if let Some(answer) = self.answer.take_if(over) {
+            let over = match &self.answer {
+                None => false,
+                // What the container had written is still in the pipes, after its supervisor's death too.
+                Some(Ok(_) | Err(SupervisorError::Died(_))) => drained,
+                Some(Err(_)) => true,
+            };
+            if over && let Some(answer) = self.answer.take() {
                 return self.lost.take().map_or(answer.map(End::Exited), Err);
             }
         }

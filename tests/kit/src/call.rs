@@ -23,14 +23,14 @@ pub struct Call<'a> {
     input: Input,
     script: Option<String>,
     cwd: Option<PathBuf>,
-    denied: Vec<String>,
+    as_root: Vec<String>,
     limit: Duration,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(md: &'a Minidocker, args: Vec<OsString>, env: BTreeMap<OsString, OsString>) -> Self {
-        let denied = Vec::new();
-        Self { md, args, env, input: Input::Null, script: None, cwd: None, denied, limit: limit() }
+        let as_root = Vec::new();
+        Self { md, args, env, input: Input::Null, script: None, cwd: None, as_root, limit: limit() }
     }
 
     /// Gives these bytes to its standard input, then the end of file. Without this it is /dev/null.
@@ -57,7 +57,26 @@ impl<'a> Call<'a> {
     /// Runs it on a kernel without some calls, see [`crate::without`]: `&["clone3=ENOSYS"]`.
     #[must_use]
     pub fn without_calls(mut self, rules: &[&str]) -> Self {
-        self.denied = crate::without(rules);
+        self.as_root.extend(crate::without(rules));
+        self
+    }
+
+    /// Has it started by this program, which is run by the user of the tests before the user is changed.
+    #[must_use]
+    pub fn under(mut self, program: Vec<String>) -> Self {
+        self.as_root.extend(program);
+        self
+    }
+
+    /// Runs a shell script as root in a mount namespace of the command's own, before it changes the user:
+    /// `$ROOT` is the store, `$OWNER` the user's id.
+    #[must_use]
+    pub fn in_world(mut self, script: &str) -> Self {
+        let (root, owner) = (self.md.root().display().to_string(), self.md.who.uid().to_string());
+        let script = format!("set -e\n{script}\nunset ROOT OWNER; exec \"$@\"");
+        let words = ["env", &format!("ROOT={root}"), &format!("OWNER={owner}"), "unshare", "--mount"];
+        let words = words.into_iter().chain(["--propagation", "private", "sh", "-c", &script, "sh"]);
+        self.as_root.extend(words.map(str::to_owned));
         self
     }
 
@@ -113,7 +132,7 @@ impl<'a> Call<'a> {
 
     fn command(&self, before: &[&str]) -> Command {
         let mut words: Vec<OsString> = before.iter().map(OsString::from).collect();
-        words.extend(self.md.who.prefix(&self.denied).into_iter().map(OsString::from));
+        words.extend(self.md.who.prefix(&self.as_root).into_iter().map(OsString::from));
         if let Some(script) = &self.script {
             words.extend(["sh".into(), "-c".into(), script.into(), "sh".into()]);
         }
@@ -127,7 +146,7 @@ impl<'a> Call<'a> {
 
     fn shown(&self) -> String {
         let args: Vec<_> = self.args.iter().map(|a| a.to_string_lossy()).collect();
-        let how = if self.denied.is_empty() { String::new() } else { self.denied[1..].join(" ") + " " };
+        let how: String = self.as_root.iter().map(|word| format!("{word} ")).collect();
         format!("{how}{} {} (as {:?})", self.md.program.display(), args.join(" "), self.md.who)
     }
 }

@@ -154,6 +154,14 @@ impl Minidocker {
     }
 }
 
+impl Minidocker {
+    /// What the host shows of this root, once nothing goes away any more; no container runs in it.
+    #[must_use]
+    pub fn left(&self) -> Left {
+        Left::at_last(&self.room, true)
+    }
+}
+
 impl Drop for Minidocker {
     fn drop(&mut self) {
         if std::thread::panicking() || Self::is_docker() {

@@ -19,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Cgroup(String);
 
 impl Cgroup {
-    pub(super) fn name() -> Self {
-        Self(format!("minidocker-bench-{}", std::process::id()))
+    /// Named after the room: within it, each bench has the same pids.
+    pub(super) fn of(room: &Path) -> Self {
+        Self(super::room::tag(room))
     }
 }
 

@@ -35,10 +35,11 @@ pub(super) fn compile(into: &Path) -> Result<PathBuf> {
 }
 
 /// The floor up to each step; the last one is the whole.
-pub(super) fn peers(folder: &Path, lower: &Path, who: &Who) -> Vec<Peer> {
-    let program = folder.join("bin/floor");
-    let state = folder.join(who.folder()).join("floor");
-    let groups = if who.is_root() { groups() } else { Groups::default() };
+pub(super) fn peers(room: &Path, lower: &Path, who: &Who) -> Vec<Peer> {
+    let program = room.join("bin/floor");
+    let state = room.join(who.folder()).join("floor");
+    let groups =
+        if who.is_root() { groups(&format!("{}-floor", super::room::tag(room))) } else { Groups::default() };
     let before = who.floor_options();
     let subid = who.first_subid().map(|id| id.to_string());
     let lower = lower.to_owned();
@@ -76,10 +77,9 @@ impl Groups {
 }
 
 /// Where minidocker makes its groups too: below our own place in v2, and in v1's `devices`.
-fn groups() -> Groups {
+fn groups(name: &str) -> Groups {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let name = format!("minidocker-floor-{}", std::process::id());
-    groups_of(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"), &name)
+    groups_of(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"), name)
 }
 
 fn groups_of(cgroup: &str, mountinfo: &str, name: &str) -> Groups {

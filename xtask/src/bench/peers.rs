@@ -82,7 +82,7 @@ pub(super) fn rootfs(folder: &Path, layer: &Path) -> Result<PathBuf> {
 
 /// runc with a bundle as docker would write it: no terminal, docker's capabilities. No overlay: the
 /// bundle's root is used as it is.
-pub(super) fn runc(folder: &Path, rootfs: &Path, who: &Who) -> Result<Peer> {
+pub(super) fn runc(folder: &Path, rootfs: &Path, who: &Who, tag: &str) -> Result<Peer> {
     let (runc, version) = program(&["runc"])?;
     let bundle = rootfs.parent().context("the bundle")?.to_owned();
     let mut spec = Command::new(&runc);
@@ -106,11 +106,11 @@ pub(super) fn runc(folder: &Path, rootfs: &Path, who: &Who) -> Result<Peer> {
         config["mounts"] = ours(&config["mounts"]);
     }
     fs::write(&path, config.to_string())?;
-    let state = folder.join("runc");
+    let (state, tag) = (folder.join("runc"), tag.to_owned());
     let peer = Peer::new("runc", &version, move |number| {
         let mut command = Command::new(&runc);
         command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(&bundle);
-        command.arg(format!("minidocker-bench-{}-{number}", std::process::id()));
+        command.arg(format!("{tag}-{number}"));
         command
     });
     peer.once(usize::MAX)?;

@@ -51,6 +51,11 @@ pub(super) fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
+/// A name that no other bench has, for what its programs make outside of the room: cgroups.
+pub(super) fn tag(room: &Path) -> String {
+    room.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 impl Room {
     /// Makes the file system. Inside, /run is empty: no daemon of the host is found there.
     pub(super) fn make(store: Store) -> Result<Self> {

@@ -127,8 +127,8 @@ fn measure(who: &Who, room: &Path, runs: usize) -> Result<Measured> {
     let layer = peers::layer(&store).context("hostbox's layer in the store")?;
     let rootfs = peers::rootfs(&folder, &layer)?;
     peers.add("bubblewrap", peers::bubblewrap(&rootfs));
-    peers.add("runc", peers::runc(&folder, &rootfs, who));
-    let cgroup = Cgroup::name();
+    peers.add("runc", peers::runc(&folder, &rootfs, who, &room::tag(room)));
+    let cgroup = Cgroup::of(room);
     let mut docker = None;
     if who.is_root() {
         peers.add("podman", podman(&folder, &layer, &cgroup));

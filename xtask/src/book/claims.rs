@@ -51,14 +51,14 @@ fn sentence(text: &str) -> String {
 pub(super) fn linked(text: &str, page: &Path) -> String {
     let up = "../".repeat(page.components().count().saturating_sub(1));
     let mut parts = text.split(MARK);
-    let mut out = parts.next().unwrap_or_default().trim_end_matches(' ').to_owned();
+    let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (id, rest) = part.split_once(" -->").unwrap_or((part, ""));
+        out.truncate(out.trim_end_matches(' ').len());
         let _ = write!(
             out,
             "<a class=\"claim\" id=\"claim-{id}\" href=\"{up}claims.html#{id}\" \
-             title=\"The probe that shows this\">✓</a>{}",
-            rest
+             title=\"The probe that shows this\">✓</a>{rest}"
         );
     }
     out
@@ -87,7 +87,7 @@ pub(super) fn list(pages: &Pages) -> Result<String, String> {
             let probe = probe.ok_or_else(|| format!("claim {} has no probe", claim.id))?;
             let link = format!("{}#claim-{}", page.path.display(), claim.id);
             let _ = writeln!(out, "\n### {0} {{#{0}}}\n\n> {1} [↩]({link})\n", claim.id, claim.sentence);
-            let _ = write!(out, "{}\n{}\n", probe_text(probe), told.of(claim.id));
+            let _ = write!(out, "{}\n{}\n", probe_text(probe), told.of(probe));
         }
     }
     Ok(out)
@@ -116,12 +116,12 @@ impl Told {
     }
 
     /// One line for each user, or that nobody tried: never a pass that wasn't.
-    fn of(&self, claim: &str) -> String {
+    fn of(&self, probe: &Probe) -> String {
         let lines = self.0.iter().map(|(who, told)| {
-            format!(
-                "- As {who}, where this book was built: {}.\n",
-                told[claim].as_str().unwrap_or("not tried")
-            )
+            let told = &told[probe.claim];
+            let same = told["script"] == probe.script && told["shows"] == probe.shows;
+            let result = told["result"].as_str().filter(|_| same).unwrap_or("not tried");
+            format!("- As {who}, where this book was built: {result}.\n")
         });
         let lines: String = lines.collect();
         if lines.is_empty() { "- Not tried where this book was built.\n".to_owned() } else { lines }
@@ -130,7 +130,7 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use super::{Told, linked, of, sentence};
+    use super::{Probe, Told, Who, linked, of, sentence};
     use crate::book::pages::Page;
 
     #[test]
@@ -146,19 +146,22 @@ mod tests {
 
     #[test]
     fn a_mark_becomes_a_link() {
-        let html = linked("It is. <!-- claim: a -->\n", "deep/x.md".as_ref());
+        let html = linked("It is. <!-- claim: a --> So. <!-- claim: b -->\n", "deep/x.md".as_ref());
         assert!(
             html.starts_with("It is.<a class=\"claim\" id=\"claim-a\" href=\"../claims.html#a\""),
             "{html}"
         );
-        assert!(html.ends_with("</a>\n"), "{html}");
+        assert!(html.contains("</a> So.<a ") && html.ends_with("</a>\n"), "{html}");
     }
 
     #[test]
     fn what_was_not_tried_is_no_pass() {
-        assert_eq!(Told(Vec::new()).of("a"), "- Not tried where this book was built.\n");
-        let told = Told(vec![("root".into(), serde_json::json!({"b": "shown"}))]);
-        assert_eq!(told.of("a"), "- As root, where this book was built: not tried.\n");
-        assert_eq!(told.of("b"), "- As root, where this book was built: shown.\n");
+        let probe = |script| Probe { claim: "a", who: Who::Anybody, script, shows: "x" };
+        assert_eq!(Told(Vec::new()).of(&probe("s")), "- Not tried where this book was built.\n");
+        let told = serde_json::json!({"a": {"script": "s", "shows": "x", "result": "shown"}});
+        let told = Told(vec![("root".into(), told)]);
+        assert_eq!(told.of(&probe("s")), "- As root, where this book was built: shown.\n");
+        // The probe was changed since.
+        assert_eq!(told.of(&probe("t")), "- As root, where this book was built: not tried.\n");
     }
 }

@@ -291,6 +291,10 @@ fn routes(links: &[Object], wanted: &Wanted) -> Result<String> {
         text.push_str(&part("scope", (number != 0).then(|| scope(number))));
         text.push_str(&part("src", route.address(RTA_PREFSRC).map(|ip| ip.to_string())));
         text.push_str(&part("metric", route.number(RTA_PRIORITY).map(|n| n.to_string())));
+        // linux/rtnetlink.h, RTNH_F_*.
+        for (bit, word) in [(1, " dead"), (4, " onlink"), (16, " linkdown")] {
+            text.push_str(if route.fixed_number(8) & bit != 0 { word } else { "" });
+        }
         text.push('\n');
     }
     Ok(text)

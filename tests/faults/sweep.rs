@@ -1,0 +1,238 @@
+//! Death and failure at every system call of `run`, `kill` and `rm`, whoever makes it.
+//!
+//! Chapter 0's example `strike` counts the calls of client, supervisor and child by one counter and
+//! strikes at one of them. After each blow: `ps -a` is right, nothing is left that a live container
+//! doesn't own, and the same command works. A sample of random points by default, its seed
+//! printed; `cargo xtask faults --all` takes every point.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use kit::{Minidocker, Output, Running, Who};
+
+/// Numbers that look random, the same ones for the same seed (Knuth's MMIX generator).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// What is struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Run,
+    Kill,
+    Remove,
+}
+
+impl What {
+    fn line(self) -> &'static str {
+        match self {
+            Self::Run => "run --name struck hostbox echo ran",
+            Self::Kill => "kill struck",
+            Self::Remove => "rm -f struck",
+        }
+    }
+}
+
+/// Who dies, or what the call gives.
+#[derive(Debug, Clone, Copy)]
+enum Blow {
+    Kill(&'static str),
+    Fail(i32),
+}
+
+/// ENOMEM, ENOSPC, EMFILE, EIO by their numbers in asm-generic/errno-base.h.
+const BLOWS: [Blow; 8] = [
+    Blow::Kill("client"),
+    Blow::Kill("supervisor"),
+    Blow::Kill("child"),
+    Blow::Kill("all"),
+    Blow::Fail(12),
+    Blow::Fail(28),
+    Blow::Fail(24),
+    Blow::Fail(5),
+];
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+struct Table {
+    kills: u32,
+    failures: u32,
+    /// No such victim at that point.
+    missed: u32,
+    panics: u32,
+    wrong_lists: u32,
+    left_behind: u32,
+    failing_retries: u32,
+    /// The blows after which one of these was found.
+    bad: String,
+}
+
+/// How many calls there are, and whether one of them was struck.
+struct Report {
+    points: u64,
+    struck: Option<String>,
+}
+
+struct Sweep {
+    md: Minidocker,
+    report: std::path::PathBuf,
+    table: Table,
+}
+
+impl Sweep {
+    fn new(who: Who) -> Self {
+        let md = Minidocker::new(env!("CARGO_BIN_EXE_minidocker"), who);
+        let report = md.room().join("strike");
+        Self { md, report, table: Table::default() }
+    }
+
+    /// Runs the command under the tracer. For `kill` and `rm` there is a container to do it to.
+    fn strike(&self, what: What, at: u64, blow: Option<Blow>) -> (Output, Report) {
+        let mut client = (what != What::Run).then(|| running(&self.md));
+        let tracer = kit::example("ch00-syscalls", "strike");
+        let mut words = vec![tracer.display().to_string(), self.report.display().to_string()];
+        if let Some(blow) = blow {
+            let (how, value) = match blow {
+                Blow::Kill(victim) => ("--kill", victim.to_owned()),
+                Blow::Fail(errno) => ("--fail", errno.to_string()),
+            };
+            words.extend(["--at".to_owned(), at.to_string(), how.to_owned(), value]);
+        }
+        if client.is_some() {
+            let supervisors = self.md.supervisors();
+            words.extend(supervisors.iter().flat_map(|s| ["--seize".to_owned(), s.pid.to_string()]));
+        }
+        words.push("--".to_owned());
+        let out = self.md.call(kit::words(what.line())).under(words).run();
+        let report = read(&self.report);
+        if let Some(client) = client.take() {
+            // It ends with its container; one that the blow has spared is ended here.
+            let _ = self.md.line("rm -f struck");
+            drop(client.finish());
+        }
+        (out, report)
+    }
+
+    /// One blow, and all that must hold after it.
+    fn trial(&mut self, what: What, at: u64, blow: Blow) {
+        let (out, report) = self.strike(what, at, Some(blow));
+        match (&report.struck, blow) {
+            (None, _) => self.table.missed += 1,
+            (_, Blow::Kill(_)) => self.table.kills += 1,
+            (_, Blow::Fail(_)) => self.table.failures += 1,
+        }
+        let found = self.found(&out);
+        if !found.is_empty() {
+            let who = self.md.who();
+            let _ = writeln!(self.table.bad, "{what:?} as {who:?}, call {at}, {blow:?}: {found}\n  {out:?}");
+        }
+    }
+
+    /// What is not as it has to be.
+    fn found(&mut self, out: &Output) -> String {
+        let mut found = String::new();
+        if out.err().contains("panicked") {
+            self.table.panics += 1;
+            found += "a panic; ";
+        }
+        let ps = self.md.line("ps -a");
+        let up = ps.out().lines().filter(|line| line.contains("  Up ")).count();
+        if ps.code != 0 || up > self.md.supervisors().len() {
+            self.table.wrong_lists += 1;
+            let _ = write!(found, "ps -a: {ps:?}; ");
+        }
+        let removed = self.md.line("rm -f struck");
+        if removed.code != 0 {
+            self.table.failing_retries += 1;
+            let _ = write!(found, "rm -f: {removed:?}; ");
+        }
+        let left = self.md.left();
+        if !left.is_empty() {
+            self.table.left_behind += 1;
+            let _ = write!(found, "left behind: {left}; ");
+        }
+        let again = self.md.line("run --rm --name struck hostbox echo ran");
+        if (again.code, again.out().as_str()) != (0, "ran") {
+            self.table.failing_retries += 1;
+            let _ = write!(found, "a retry fails: {again:?}; ");
+        }
+        found
+    }
+
+    fn sweep(&mut self, what: What, sample: Option<(u64, &mut Chance)>) {
+        let (out, report) = self.strike(what, 0, None);
+        assert_eq!(out.code, 0, "{what:?} without a blow: {out:?}");
+        assert!(report.points > 20, "{what:?}: {} calls were counted", report.points);
+        let _ = self.md.line("rm -f struck");
+        match sample {
+            Some((trials, chance)) => {
+                for _ in 0..trials {
+                    let blow = BLOWS[chance.below(BLOWS.len() as u64) as usize];
+                    self.trial(what, 1 + chance.below(report.points), blow);
+                }
+            }
+            None => {
+                let each = (1..=report.points).flat_map(|at| BLOWS.map(|blow| (at, blow)));
+                each.for_each(|(at, blow)| self.trial(what, at, blow));
+            }
+        }
+    }
+}
+
+/// A container that sleeps, and its client.
+fn running(md: &Minidocker) -> Running {
+    let mut client =
+        md.call(kit::words("run --name struck hostbox sh -c 'echo up; exec sleep 1000'")).spawn();
+    client.expect("up");
+    client
+}
+
+fn read(report: &Path) -> Report {
+    let text = std::fs::read_to_string(report).unwrap_or_default();
+    let (points, struck) = text.trim().split_once(' ').unwrap_or(("0", "-"));
+    Report { points: points.parse().unwrap(), struck: (struck != "-").then(|| struck.to_owned()) }
+}
+
+fn sweep_as(who: Who) {
+    let all = std::env::var_os("MINIDOCKER_SWEEP").is_some_and(|how| how == "all");
+    let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    let mut chance = Chance(std::env::var("MINIDOCKER_SEED").map_or(seed, |s| s.parse().unwrap()));
+    println!("as {who:?}: MINIDOCKER_SEED={}", chance.0);
+    let mut sweep = Sweep::new(who);
+    for what in [What::Run, What::Kill, What::Remove] {
+        sweep.sweep(what, if all { None } else { Some((12, &mut chance)) });
+    }
+    let Table { kills, failures, missed, bad, .. } = &sweep.table;
+    println!(
+        "as {who:?}: {kills} killed, {failures} failed calls, {missed} without a victim: {} panics, {} wrong lists, {} left behind, {} failing retries",
+        sweep.table.panics, sweep.table.wrong_lists, sweep.table.left_behind, sweep.table.failing_retries
+    );
+    assert!(bad.is_empty(), "after these blows something was wrong:\n{bad}");
+    assert!(kills + failures > *missed, "{kills} killed and {failures} failed: does the tracer strike?");
+}
+
+#[test]
+fn root_survives_death_and_failure_at_any_call() {
+    crate::hears_orders!();
+    kit::require!(Who::Me.is_root(), "not-root", "only root can trace what becomes somebody else");
+    sweep_as(Who::Me);
+}
+
+#[test]
+fn a_plain_user_survives_death_and_failure_at_any_call() {
+    crate::hears_orders!();
+    kit::require!(Who::all().contains(&Who::Plain), "not-root", "only root can be somebody else");
+    sweep_as(Who::Plain);
+}
+
+#[test]
+fn a_single_id_survives_death_and_failure_at_any_call() {
+    crate::hears_orders!();
+    kit::require!(Who::all().contains(&Who::Single), "not-root", "only root can be somebody else");
+    sweep_as(Who::Single);
+}
