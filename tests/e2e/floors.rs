@@ -247,8 +247,9 @@ fn newer_calls(trace: &str) -> BTreeSet<String> {
     let calls = trace.lines().filter_map(|line| {
         let (number, rest) = line.split_once('[')?.1.split_once(']')?;
         let newer = number.trim().parse::<u32>().ok()? >= FIRST_NEWER;
-        // Not `<... clone3 resumed>`: that is the end of a call which has its line.
-        let name = rest.trim().split('(').next().filter(|name| !name.starts_with('<'))?;
+        // Not `<... clone3 resumed>`, the end of a call that has its line, nor `--- SIGCHLD`.
+        let is_name = |name: &&str| name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
+        let name = rest.trim().split('(').next().filter(is_name)?;
         newer.then(|| name.to_owned())
     });
     calls.collect()

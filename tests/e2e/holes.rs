@@ -111,6 +111,33 @@ fn a_filter_closes_the_row_of_system_calls() {
 }
 
 #[test]
+fn limits_close_the_rows_of_memory_and_cpu() {
+    kit::require!(rustix::process::geteuid().is_root(), "not-root", "makes a cgroup");
+    let md = kit::ours!();
+    let holes = on_the_host(&md);
+    let group = cgroups::World::detect().unwrap().group(&md.name("holes")).make().unwrap();
+    // 64 MiB, and 20 ms of each 100 ms: v1 and v2 (cgroup-v1/memory.rst, cgroup-v2.rst).
+    let limits = [
+        ("memory.limit_in_bytes", "64M"),
+        ("memory.max", "64M"),
+        ("cpu.cfs_quota_us", "20000"),
+        ("cpu.max", "20000 100000"),
+    ];
+    let files = group.dirs().iter().flat_map(|dir| limits.map(|(file, value)| (dir.join(file), value)));
+    let set = files.filter(|(path, value)| path.exists() && fs::write(path, value).is_ok()).count();
+    // Whoever writes 0 joins by itself; on v1 `tasks` is the quick way.
+    let join = "for d; do if [ -e \"$d/tasks\" ]; then echo 0 >\"$d/tasks\"; else echo 0 >\"$d/cgroup.procs\"; fi; done; \
+                exec \"$HOLES\" memory cpu";
+    let output = Command::new("sh").args(["-c", join, "sh"]).args(group.dirs()).env("HOLES", &holes).output();
+    group.remove().unwrap();
+    kit::require!(set == 2, "no-limits", "neither v1 nor v2 limits memory and cpu here");
+    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("memory        own   256 MiB touched"), "{text}");
+    assert!(lines[1].starts_with("cpu           own   300 ms burnt: throttled in "), "{text}");
+}
+
+#[test]
 fn rows_are_chosen_by_name_and_told_in_json() {
     let md = kit::ours!();
     let out = md.line("run --rm hostbox holes --json uid system-calls").ok();

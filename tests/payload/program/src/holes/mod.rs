@@ -11,6 +11,16 @@
 //! - Otherwise the host is what the machine began with: the kernel numbers the first namespaces always
 //!   the same (linux/nsfs.h, *_NS_INIT_INO), see [`host`].
 //!
+//! What is `own`, as root and as a plain user alike but for the last line:
+//!
+//! | where | rows |
+//! |---|---|
+//! | the host | none |
+//! | `cargo ch1` | files; with `--chroot` none |
+//! | `cargo ch2` | and pids, hostname, mounts, ipc, uid, network (of which `lo` is all), devices (root of a user namespace can make no node) |
+//! | `minidocker run` | and capabilities |
+//! | a container of root's | as Docker's it has no user namespace: uid is the host's, devices are kept by the device list |
+//!
 //! Chapters 0 and 1 run in a room (user and mount namespace) that is borrowed from chapter 2. What that
 //! alone keeps apart is `HOST`, and says so: chapter 1 did not do it.
 
