@@ -91,3 +91,49 @@ fn a_rootfs_that_the_store_lies_in_is_refused_by_both_paths() {
         md.nothing_left();
     }
 }
+
+#[test]
+fn a_store_on_an_overlay_is_refused_with_the_reason() {
+    kit::require!(Who::all().len() > 1, "not-root", "only root mounts a world for others");
+    for who in Who::all() {
+        let md = kit::ours!(*who);
+        // As in a container of Docker's whose /var/lib/minidocker is no volume.
+        let world =
+            "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w && chown \"$OWNER\" /mnt/u && chmod 700 /mnt/u
+            mount -t overlay none -o \"lowerdir=$ROOT,upperdir=/mnt/u,workdir=/mnt/w\" \"$ROOT\"";
+        let out = md.call(["run", "--rm", "hostbox", "true"]).in_world(world).run();
+        let out = out.complains(125, "cannot mount the rootfs");
+        crate::advised(&out, ") : EINVAL (Invalid argument)", "is on overlay, which can't hold one");
+        assert!(
+            out.err().contains("do: set MINIDOCKER_ROOT to a directory on another file system"),
+            "{out:?}"
+        );
+        md.nothing_left();
+    }
+}
+
+#[test]
+fn a_rootfs_may_be_one_overlay_and_not_two() {
+    kit::require!(Who::all().len() > 1, "not-root", "only root mounts a world for others");
+    for who in Who::all() {
+        let md = kit::ours!(*who);
+        let dir = md.dir("rootfs");
+        kit::small_rootfs(&dir, md.who());
+        let over = |n: u32| {
+            format!(
+                "mkdir -p /mnt/u{n} /mnt/w{n} && chmod 755 /mnt/u{n} && mount -t overlay none -o \
+                 \"lowerdir={0},upperdir=/mnt/u{n},workdir=/mnt/w{n}\" {0}\n",
+                dir.display()
+            )
+        };
+        let run = |overlays: &[u32]| {
+            let stacked: String = overlays.iter().map(|n| over(*n)).collect();
+            let words = ["run", "--rm", "--rootfs", dir.to_str().unwrap(), "sh", "-c", "echo here"];
+            md.call(words).in_world(&format!("mount -t tmpfs none /mnt\n{stacked}")).run()
+        };
+        run(&[1]).ok().stdout_is("here");
+        let out = run(&[1, 2]).complains(125, "cannot mount the rootfs");
+        crate::advised(&out, ") : EINVAL (Invalid argument)", "no third one may lie on these");
+        md.nothing_left();
+    }
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use chroot::Root;
 use images::{History, ImageConfig, RootFs, RunConfig};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, symlinkat};
 use sys::SysError;
 
 use super::programs::PATH;
@@ -66,6 +66,8 @@ pub(super) fn write(tree: &Path, shell: &Path) -> Result<(), SysError> {
         put(&etc, name, text.as_bytes(), 0o644)?;
     }
     put(&etc, "shrc", shrc(shell).as_bytes(), 0o644)?;
+    // Where an image lacks it, each of its containers gets a layer more for it alone.
+    symlinkat("/proc/mounts", &etc, "mtab").map_err(|e| failed("symlinkat", "mtab", e))?;
     let top = root.make_dir_all(Path::new("/"), 0o755)?;
     chmod(&top, "/", 0o755)
 }
@@ -83,7 +85,7 @@ fn shrc(shell: &Path) -> String {
 /// What is there already stays.
 pub(super) fn link(tree: &Path, name: &str, to: &Path) -> Result<(), SysError> {
     let bin = Root::open(tree)?.make_dir_all(Path::new("/bin"), 0o755)?;
-    match rustix::fs::symlinkat(to, &bin, name) {
+    match symlinkat(to, &bin, name) {
         Err(rustix::io::Errno::EXIST) => Ok(()),
         other => other.map_err(|e| failed("symlinkat", name, e)),
     }
@@ -157,6 +159,7 @@ mod tests {
         let passwd = std::fs::read_to_string(tree.path().join("etc/passwd")).unwrap();
         assert!(passwd.starts_with("root:x:0:0:root:/root:/bin/sh\n"));
         assert_eq!(std::fs::read(tree.path().join("etc/hosts")).unwrap(), b"", "a mount point");
+        assert_eq!(std::fs::read_link(tree.path().join("etc/mtab")).unwrap(), Path::new("/proc/mounts"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::programs::{appeared, on_host};
 pub(super) const ANNOTATION: &str = "io.github.minidocker.hostbox.sources";
 
 /// Counts the changes of what this module makes of the same sources.
-const RECIPE: u32 = 3;
+const RECIPE: u32 = 4;
 
 /// What the image depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
