@@ -343,6 +343,7 @@ fn changes_nothing(number: libc::c_long) -> bool {
         libc::SYS_sched_getaffinity,
         libc::SYS_uname,
         libc::SYS_clock_gettime,
+        libc::SYS_clock_nanosleep,
         libc::SYS_statfs,
         libc::SYS_fstatfs,
     ];
