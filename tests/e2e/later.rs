@@ -31,7 +31,6 @@ fn flags_that_are_not_built_say_so_and_run_nothing() {
         "--cap-add ALL",
         "--cap-drop ALL",
         "--privileged",
-        "--init",
         "--restart=always",
         "--mount type=tmpfs,dst=/x",
         "--cpus 1",

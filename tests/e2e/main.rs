@@ -17,6 +17,7 @@ mod flags;
 mod floors;
 mod holes;
 mod hostile;
+mod init;
 mod inside;
 mod inspect_ps;
 mod job_control;

@@ -7,7 +7,7 @@ use minidocker::runtime::StepKind;
 
 /// A run with every step that this user can have. No terminal is needed outside for the -t.
 fn with_all_steps(md: &Minidocker) -> kit::Call<'_> {
-    let line = "run --rm -t --read-only -v /etc:/mnt/etc:ro";
+    let line = "run --rm -t --init --read-only -v /etc:/mnt/etc:ro";
     if !md.who().is_root() {
         return md.call(kit::words(&format!("{line} hostbox true")));
     }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
-use rustix::process::{PidfdFlags, WaitOptions};
+use rustix::process::{self, PidfdFlags, WaitOptions};
 
 use crate::call::{call, errno};
 use crate::shown::{By, Plain, Shown, list};
@@ -76,8 +76,9 @@ pub fn waitpid_nohang(pid: Pid) -> Result<(Option<Pid>, ExitStatus)> {
 
 /// nix's waitpid knows no real-time signals: it answers EINVAL for a child that one of them killed.
 fn wait(pid: Pid, how: WaitOptions) -> rustix::io::Result<(Option<Pid>, ExitStatus)> {
-    let one = rustix::process::Pid::from_raw(pid.as_raw().max(0)); // none is any child
-    let Some((pid, status)) = rustix::process::waitpid(one, how)? else {
+    let one = process::Pid::from_raw(pid.as_raw().max(0));
+    // Without one, waitpid of rustix waits for our own process group alone.
+    let Some((pid, status)) = one.map_or_else(|| process::wait(how), |_| process::waitpid(one, how))? else {
         return Ok((None, ExitStatus::Running));
     };
     let killed = status.terminating_signal().map_or(ExitStatus::Running, ExitStatus::Signaled);

@@ -98,6 +98,12 @@ impl Signals {
     }
 }
 
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Reaps all that have ended. Signals of one number don't queue up: one SIGCHLD may stand for many.
 fn reap(awaited: Pid) -> Result<Option<ExitStatus>, SysError> {
     let mut ours = None;

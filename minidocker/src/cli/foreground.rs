@@ -19,10 +19,8 @@ pub(super) fn stay(
     let supervisor = session.supervisor;
     let how = Foreground { tty, detach_keys: detach_keys.bytes() };
     let ended = supervisor::carry(session, how, Box::new(drop));
-    if let (true, Some(pid)) = (removed, supervisor) {
-        // Without --rm it may still be writing what must outlive the machine.
-        supervisor::reap(pid, &ended);
-    }
+    let over =
+        matches!(ended, Ok(End::Exited(_)) | Err(SupervisorError::Failed(_) | SupervisorError::Died(_)));
     let ended = match ended {
         Err(SupervisorError::Died(id)) => {
             end_on_record(container).map(End::Exited).ok_or(SupervisorError::Died(id))
@@ -31,6 +29,11 @@ pub(super) fn stay(
     };
     // What dead supervisors left. It is no failure of this container.
     container::recover_all(store).into_iter().for_each(Told::note);
+    if let (true, Some(pid)) = (removed && over, supervisor) {
+        // It had the time of our look at the others to go. Without --rm it may still be writing what
+        // must outlive the machine.
+        supervisor::reap(pid);
+    }
     match ended {
         Ok(End::Exited(code)) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         // As Docker, without a word.

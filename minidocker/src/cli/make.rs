@@ -15,7 +15,7 @@ macro_rules! make_not_yet {
          cpu-rt-runtime= c,cpu-shares= cpus= cpuset-cpus= cpuset-mems= device= device-cgroup-rule= \
          device-read-bps= device-read-iops= device-write-bps= device-write-iops= disable-content-trust dns= \
          dns-opt= dns-option= dns-search= domainname= env-file= expose= gpus= group-add= health-cmd= \
-         health-interval= health-retries= health-start-interval= health-start-period= health-timeout= init \
+         health-interval= health-retries= health-start-interval= health-start-period= health-timeout= \
          io-maxbandwidth= io-maxiops= ip= ip6= ipc= isolation= kernel-memory= l,label= label-file= link= \
          link-local-ip= log-driver= log-opt= mac-address= m,memory= memory-reservation= memory-swap= \
          memory-swappiness= mount= net-alias= network-alias= no-healthcheck oom-kill-disable oom-score-adj= \
@@ -38,6 +38,9 @@ pub struct Make {
     /// Container host name
     #[arg(short = 'h', long, value_name = "string")]
     pub hostname: Option<String>,
+    /// Run an init inside the container that forwards signals and reaps processes
+    #[arg(long)]
+    pub init: bool,
     /// Keep STDIN open even if not attached
     #[arg(short, long)]
     pub interactive: bool,
@@ -154,6 +157,7 @@ pub fn request(args: &Make, given: Given<'_>) -> Result<Request, Refused> {
     let host_config = HostConfig {
         binds,
         network_mode,
+        init: args.init.then_some(true),
         readonly_rootfs: args.read_only,
         tmpfs: args.tmpfs.iter().map(tmpfs).collect(),
         auto_remove: args.rm,

@@ -48,7 +48,7 @@ fn refused(line: &str) -> (u8, String) {
 #[test]
 fn flags_of_run_become_the_request() {
     type Check = fn(&Request) -> bool;
-    let table: [(&str, Check); 28] = [
+    let table: [(&str, Check); 30] = [
         ("img", |r| {
             r.image == "img" && r.config.cmd.is_none() && r.config.attach_stdout && !r.config.attach_stdin
         }),
@@ -72,6 +72,8 @@ fn flags_of_run_become_the_request() {
         ("--entrypoint '' img x", |r| r.config.entrypoint.as_ref().unwrap() == &[""]),
         ("--network host img", |r| r.host_config.network_mode == NetworkMode::Host),
         ("--net=none img", |r| r.host_config.network_mode == NetworkMode::None),
+        ("--init img", |r| r.host_config.init == Some(true)),
+        ("--init=false img", |r| r.host_config.init.is_none()),
         ("-h web img", |r| r.config.hostname == "web"),
         ("--read-only img", |r| r.host_config.readonly_rootfs),
         ("--tmpfs /a --tmpfs /b:size=1m,mode=1:2 img", |r| {
@@ -100,7 +102,7 @@ fn what_is_not_built_is_refused_by_name() {
         ("run -itd img", "run --detach"),
         ("run --privileged=false img", "run --privileged"),
         ("run --sig-proxy=false img", "run --sig-proxy"),
-        ("run --privileged -v /a:/b --init img", "run --privileged"),
+        ("run --privileged -v /a:/b -d img", "run --privileged"),
         ("run -m1g img", "run --memory"),
         ("container run --cpus 1 img", "container run --cpus"),
         ("ps --format json", "ps --format"),
@@ -248,7 +250,7 @@ fn help_shows_what_is_built_and_hides_what_is_not() {
         );
         assert!(text.contains("\n  -e, --env list             Set environment variables\n"), "{text}");
         assert!(text.contains("      --help                 Print usage\n"), "{text}");
-        assert!(!text.contains("publish") && text.lines().count() < 25, "{text}");
+        assert!(!text.contains("publish") && text.lines().count() < 27, "{text}");
     }
     assert!(
         matches!(parse::<Ps>("ps", words("-h")), Ok(Asked::Help(_))),

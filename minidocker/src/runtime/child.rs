@@ -15,7 +15,7 @@ use super::mounts::Source;
 use super::reason::{NO_ROOTFS, no_overlay, no_working_dir, not_masked};
 use super::report::{Failure, Report, send};
 use super::step::{Credentials, Rootfs, Step};
-use super::{Plan, Stdio, exec, fault, mounts};
+use super::{Plan, Stdio, exec, fault, init, mounts};
 
 /// All that the child takes along from its parent.
 pub(super) struct Child<'p> {
@@ -70,6 +70,9 @@ impl<'p> Child<'p> {
 
     fn set_up(&mut self) -> Result<(), Failure> {
         self.close_others()?;
+        if self.plan.steps.iter().any(|step| matches!(step, Step::Init)) {
+            init::show_as_init();
+        }
         self.wait_for_go()?;
         for step in &self.plan.steps {
             fault::enter(step.kind()).map_err(Failure::ours)?;
@@ -119,7 +122,10 @@ impl<'p> Child<'p> {
                 .map_err(|e| Failure::of("cannot bring up the loopback interface", &e)),
             // ANCHOR: change_root
             Step::Rootfs(rootfs) => self.mount_rootfs(rootfs),
-            Step::Mount(mount) => mounts::mount(self.root()?, mount, &self.sources),
+            Step::Mount(mount) => {
+                let bundle = self.plan.rootfs.parent().unwrap_or(Path::new("/"));
+                mounts::mount(self.root()?, mount, bundle, &self.sources)
+            }
             Step::ReadonlyTree(at) => mounts::readonly_tree(self.root()?, at),
             Step::Devices(devices, how) => make_devices(self.root()?, devices, *how),
             Step::Pivot => {
@@ -143,6 +149,7 @@ impl<'p> Child<'p> {
             Step::DieWithParent => namespaces::die_with_parent(self.parent.as_fd())
                 .map_err(|e| Failure::of("cannot ask to die with the supervisor", &e)),
             Step::ExecFifo => self.wait_at_fifo(),
+            Step::Init => init::stay(self.plan.terminal.is_some()),
             Step::Exec => Err(match &self.program {
                 Some(path) => exec::become_program(self.plan, path),
                 None => Failure::ours("a step needs the program before it is found"),

@@ -10,6 +10,7 @@ mod create;
 mod devices;
 mod exec;
 mod fault;
+mod init;
 mod mounts;
 mod plan;
 mod reason;

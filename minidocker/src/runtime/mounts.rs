@@ -33,12 +33,15 @@ pub(super) fn open_sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     opened.map_err(|e| Failure::of("cannot open the source of a mount", &e))
 }
 
-/// Mounts one thing below the rootfs.
-pub(super) fn mount(root: &Root, mount: &Mount, sources: &[Source]) -> Result<(), Failure> {
+/// Mounts one thing below the rootfs of the container whose directory is `bundle`.
+pub(super) fn mount(root: &Root, mount: &Mount, bundle: &Path, sources: &[Source]) -> Result<(), Failure> {
     let destination = &mount.destination;
     let is_tmpfs = mount.fstype.as_deref() == Some("tmpfs");
-    // What is already there; nothing is no error, it will be made.
-    let there = match is_tmpfs || mount.flags.contains(MsFlags::MS_BIND) {
+    // What is already there; nothing is no error, it will be made. For those that every container has, the
+    // init layer covers what an image may have put there.
+    let is_every_containers = ["/dev", "/sys"].iter().any(|dir| destination.starts_with(dir))
+        || mount.source.as_ref().is_some_and(|source| source.starts_with(bundle));
+    let there = match !is_every_containers && (is_tmpfs || mount.flags.contains(MsFlags::MS_BIND)) {
         true => root.open_in(destination, OFlags::PATH).ok(),
         false => None,
     };

@@ -11,7 +11,7 @@ use sys::{CloneFlags, MsFlags};
 use super::devices;
 use super::mounts::keeps_propagation;
 use super::step::{Credentials, Rootfs, Step};
-use crate::spec::{OVERLAY_ANNOTATION, OverlayAnnotation};
+use crate::spec::{INIT_ANNOTATION, OVERLAY_ANNOTATION, OverlayAnnotation};
 
 /// A spec that no container can be made of.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +162,11 @@ fn steps(spec: &Spec, process: &Process, rootfs: &Path, wanted: CloneFlags) -> R
         steps.push(Step::ReadonlyRoot);
     }
     steps.push(Step::Credentials(credentials(process)?));
-    steps.extend([Step::DieWithParent, Step::ExecFifo, Step::Exec]);
+    steps.extend([Step::DieWithParent, Step::ExecFifo]);
+    if spec.annotations().as_ref().is_some_and(|a| a.get(INIT_ANNOTATION).is_some_and(|v| v == "true")) {
+        steps.push(Step::Init);
+    }
+    steps.push(Step::Exec);
     Ok(steps)
 }
 

@@ -79,6 +79,8 @@ kinds! {
     DieWithParent = "die-with-parent" in "02-namespaces",
     /// Finds the program, and waits at the exec fifo.
     ExecFifo = "exec-fifo" in "02-namespaces",
+    /// Clones the program's process, and stays as process 1 beside it (`--init`).
+    Init = "init" in "02-namespaces",
     /// Becomes the program.
     Exec = "exec" in "00-syscalls",
 }
@@ -126,6 +128,8 @@ pub enum Step {
     DieWithParent,
     /// See [`StepKind::ExecFifo`].
     ExecFifo,
+    /// See [`StepKind::Init`].
+    Init,
     /// See [`StepKind::Exec`].
     Exec,
 }
@@ -175,6 +179,7 @@ impl Step {
             Self::Credentials(_) => StepKind::Credentials,
             Self::DieWithParent => StepKind::DieWithParent,
             Self::ExecFifo => StepKind::ExecFifo,
+            Self::Init => StepKind::Init,
             Self::Exec => StepKind::Exec,
         }
     }

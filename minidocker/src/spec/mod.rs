@@ -33,6 +33,10 @@ pub use user::{ContainerUser, find as find_user};
 /// The version of the OCI runtime specification that config.json follows.
 pub const OCI_VERSION: &str = "1.2.0";
 
+/// The annotation `true`: the payload is the child of an init of ours (`--init`). OCI has no word for it:
+/// Docker mounts a binary and puts it before the arguments.
+pub const INIT_ANNOTATION: &str = "minidocker.init";
+
 /// A line of an id map: `count` ids from `inside` on are `outside` and the following on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdRange {
@@ -169,6 +173,10 @@ pub fn build(image: &ImageDefaults, request: &Request, facts: &Facts) -> Result<
     let mut root = Root::default();
     root.set_path(facts.bundle.join("rootfs")).set_readonly(Some(request.host_config.readonly_rootfs));
 
+    let mut annotations = HashMap::from([(OVERLAY_ANNOTATION.to_owned(), overlay::annotation(facts)?)]);
+    if request.host_config.init == Some(true) {
+        annotations.insert(INIT_ANNOTATION.to_owned(), true.to_string());
+    }
     let mut spec = Spec::default();
     spec.set_version(OCI_VERSION.to_owned())
         .set_root(Some(root))
@@ -176,7 +184,7 @@ pub fn build(image: &ImageDefaults, request: &Request, facts: &Facts) -> Result<
         .set_hostname(Some(hostname))
         .set_domainname(Some(config.domainname).filter(|name| !name.is_empty()))
         .set_mounts(Some(mounts::all(&request.host_config, facts)?))
-        .set_annotations(Some(HashMap::from([(OVERLAY_ANNOTATION.to_owned(), overlay::annotation(facts)?)])))
+        .set_annotations(Some(annotations))
         .set_linux(Some(linux::linux(&request.host_config, facts)));
     Ok(spec)
 }

@@ -84,6 +84,15 @@ fn namespaces(spec: &Spec) -> Vec<LinuxNamespaceType> {
 }
 
 #[test]
+fn an_init_of_ours_is_an_annotation() {
+    let init = |asked| {
+        let spec = built(|r| r.host_config.init = asked);
+        spec.annotations().clone().unwrap().get(INIT_ANNOTATION).cloned()
+    };
+    assert_eq!((init(Some(true)).as_deref(), init(Some(false)), init(None)), (Some("true"), None, None));
+}
+
+#[test]
 fn entrypoint_and_cmd_follow_dockers_rules() {
     let none: &[&str] = &[];
     type Words<'a> = Option<&'a [&'a str]>;
