@@ -19,8 +19,10 @@ pub(super) fn stay(
     let supervisor = session.supervisor;
     let how = Foreground { tty, detach_keys: detach_keys.bytes() };
     let ended = supervisor::carry(session, how, Box::new(drop));
-    let over =
-        matches!(ended, Ok(End::Exited(_)) | Err(SupervisorError::Failed(_) | SupervisorError::Died(_)));
+    if let (Err(SupervisorError::Failed(_) | SupervisorError::Died(_)), Some(pid)) = (&ended, supervisor) {
+        // Its lock goes with it, and then the look at what the dead left finds this one too.
+        supervisor::reap(pid);
+    }
     let ended = match ended {
         Err(SupervisorError::Died(id)) => {
             end_on_record(container).map(End::Exited).ok_or(SupervisorError::Died(id))
@@ -29,9 +31,9 @@ pub(super) fn stay(
     };
     // What dead supervisors left. It is no failure of this container.
     container::recover_all(store).into_iter().for_each(Told::note);
-    if let (true, Some(pid)) = (removed && over, supervisor) {
-        // It had the time of our look at the others to go. Without --rm it may still be writing what
-        // must outlive the machine.
+    if let (true, Ok(End::Exited(_)), Some(pid)) = (removed, &ended, supervisor) {
+        // It had the time of that look to go. Without --rm it may still be writing what must outlive
+        // the machine.
         supervisor::reap(pid);
     }
     match ended {
