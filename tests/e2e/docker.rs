@@ -8,6 +8,7 @@ use kit::{Dockerd, Minidocker};
 #[test]
 fn the_common_cases_hold_for_docker() {
     kit::require!(!Minidocker::is_docker(), "is-docker", "this is that run");
+    kit::require!(kit::Who::Me.is_root(), "not-root", "only root can start dockerd");
     let asked = std::env::var_os("MINIDOCKER_E2E_DOCKERD").is_some();
     kit::require!(
         asked,

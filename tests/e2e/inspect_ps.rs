@@ -63,13 +63,13 @@ fn inspect_has_dockers_fields() {
     let md = common!();
     let name = md.name("fields");
     let run = ["run", "--name", &name, "-e", "A=1", "-w", "/tmp", "-u", "0", "--network", "none", "hostbox"];
-    md.run(run.iter().chain(&["sh", "-c", "exit 3"])).code(3);
+    md.run(run.iter().chain(&["sh", "-c", "sleep 0.1; exit 3"])).code(3);
     let all = crate::inspect(&md, &name);
     let at = |path: &str| all.pointer(path).unwrap_or_else(|| panic!("{path} is missing in {all:#}")).clone();
     let cases = [
         ("/Name", Value::from(format!("/{name}"))),
         ("/Path", "sh".into()),
-        ("/Args", ["-c", "exit 3"].into()),
+        ("/Args", ["-c", "sleep 0.1; exit 3"].into()),
         ("/State/Status", "exited".into()),
         ("/State/Running", false.into()),
         ("/State/Paused", false.into()),
@@ -85,7 +85,7 @@ fn inspect_has_dockers_fields() {
         ("/HostConfig/Privileged", false.into()),
         ("/Config/User", "0".into()),
         ("/Config/WorkingDir", "/tmp".into()),
-        ("/Config/Cmd", ["sh", "-c", "exit 3"].into()),
+        ("/Config/Cmd", ["sh", "-c", "sleep 0.1; exit 3"].into()),
         ("/Config/Entrypoint", Value::Null),
         ("/Config/Image", "hostbox".into()),
         ("/Config/Tty", false.into()),

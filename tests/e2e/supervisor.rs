@@ -58,7 +58,7 @@ fn a_stopped_supervisor_does_not_hide_how_its_container_ended() {
     for who in Who::all() {
         let md = kit::ours!(*who);
         // A user of the container whose processes are not ours, where there is more than one id.
-        let user = if *who == Who::Single { "0" } else { "5" };
+        let user = if who.is_root() || *who == Who::Plain { "5" } else { "0" };
         let payload = "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
         let mut client =
             md.call(["run", "--name", "stopped", "-u", user, "hostbox", "sh", "-c", payload]).spawn();

@@ -138,9 +138,9 @@ pub enum SpecError {
     /// Two mounts of the user on one path.
     #[error("Duplicate mount point: {}", .0.display())]
     DuplicateMount(PathBuf),
-    /// An option of `--tmpfs` that there isn't.
-    #[error("invalid tmpfs option {0:?}")]
-    TmpfsOption(String),
+    /// An option of `--tmpfs` that there isn't, in two at its `=`; shown as Go shows a list of words.
+    #[error("invalid tmpfs option [{}]", .0.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" "))]
+    TmpfsOption(Vec<String>),
     /// A mount over a part of /proc.
     #[error("{:?} cannot be mounted because it is inside /proc", .0)]
     InsideProc(PathBuf),

@@ -46,6 +46,6 @@ fn key(option: &str) -> Result<&str, SpecError> {
     }
     match option.split_once('=') {
         Some((name, _)) if VALUES.contains(&name) => Ok(name),
-        other => Err(SpecError::TmpfsOption(other.map_or(option, |(name, _)| name).to_owned())),
+        _ => Err(SpecError::TmpfsOption(option.splitn(2, '=').map(str::to_owned).collect())),
     }
 }

@@ -57,14 +57,17 @@ pub(super) fn tag(room: &Path) -> String {
 }
 
 impl Room {
-    /// Makes the file system. Inside, /run is empty: no daemon of the host is found there.
+    /// Makes the file system. Inside, /run and /dev/shm are empty: no daemon of the host is found.
     pub(super) fn make(store: Store) -> Result<Self> {
         let mounted = workspace::is_root()?;
         let place = if mounted { "/var/tmp" } else { "/dev/shm" };
         let folder = tempfile::Builder::new().prefix("minidocker-bench-").tempdir_in(place)?;
         if mounted {
             mount(store, folder.path())?;
-            workspace::run(Command::new("mount").args(["-t", "tmpfs", "run", "/run"]))?;
+            // podman keeps its locks in /dev/shm.
+            for own in ["/run", "/dev/shm"] {
+                workspace::run(Command::new("mount").args(["-t", "tmpfs", "bench", own]))?;
+            }
             workspace::run(Command::new("ip").args(["link", "set", "lo", "up"]))?;
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         }

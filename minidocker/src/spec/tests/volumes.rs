@@ -98,10 +98,10 @@ fn tmpfs_options_are_merged_over_dockers() {
         assert_eq!(options(&of(&[], &[("/x", typed)]), "/x").join(" "), wanted, "{typed}");
     }
     for (to, typed, said) in [
-        ("/x", "foo", "invalid tmpfs option \"foo\""),
-        ("/x", "size=1m,", "invalid tmpfs option \"\""),
-        ("/x", "color=red", "invalid tmpfs option \"color\""),
-        ("/x", "bind", "invalid tmpfs option \"bind\""),
+        ("/x", "foo", "invalid tmpfs option [\"foo\"]"),
+        ("/x", "size=1m,", "invalid tmpfs option [\"\"]"),
+        ("/x", "color=red", "invalid tmpfs option [\"color\" \"red\"]"),
+        ("/x", "bind", "invalid tmpfs option [\"bind\"]"),
         ("/", "", "invalid specification: destination can't be '/'"),
         ("x", "", "invalid mount path: 'x' mount path must be absolute"),
         ("/proc/x", "", "\"/proc/x\" cannot be mounted because it is inside /proc"),
