@@ -1,4 +1,4 @@
-//! Death and failure at every system call of `run`, `kill` and `rm`, whoever makes it.
+//! Death and failure at every system call of `run`, `start`, `kill` and `rm`, whoever makes it.
 //!
 //! Chapter 0's example `strike` counts the calls of client, supervisor and child by one counter and
 //! strikes at one of them. After each blow: `ps -a` is right, nothing is left that a live container
@@ -24,6 +24,8 @@ impl Chance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Run,
+    /// Of a container with an init of ours.
+    Start,
     Kill,
     Remove,
 }
@@ -32,6 +34,7 @@ impl What {
     fn line(self) -> &'static str {
         match self {
             Self::Run => "run --name struck hostbox echo ran",
+            Self::Start => "start -a struck",
             Self::Kill => "kill struck",
             Self::Remove => "rm -f struck",
         }
@@ -93,7 +96,11 @@ impl Sweep {
 
     /// Runs the command under the tracer. For `kill` and `rm` there is a container to do it to.
     fn strike(&self, what: What, at: u64, blow: Option<Blow>) -> (Output, Report) {
-        let mut client = (what != What::Run).then(|| running(&self.md));
+        if what == What::Start {
+            let made = self.md.line("create --init --name struck hostbox echo ran");
+            assert_eq!(made.code, 0, "{made:?}");
+        }
+        let mut client = matches!(what, What::Kill | What::Remove).then(|| running(&self.md));
         let tracer = kit::example("ch00-syscalls", "strike");
         let mut words = vec![tracer.display().to_string(), self.report.display().to_string()];
         if let Some(blow) = blow {
@@ -204,7 +211,7 @@ fn sweep_as(who: Who) {
     let mut chance = Chance(std::env::var("MINIDOCKER_SEED").map_or(seed, |s| s.parse().unwrap()));
     println!("as {who:?}: MINIDOCKER_SEED={}", chance.0);
     let mut sweep = Sweep::new(who);
-    for what in [What::Run, What::Kill, What::Remove] {
+    for what in [What::Run, What::Start, What::Kill, What::Remove] {
         sweep.sweep(what, if all { None } else { Some((12, &mut chance)) });
     }
     let Table { kills, failures, missed, bad, .. } = &sweep.table;

@@ -99,11 +99,9 @@ fn fill(
     Ok(lock)
 }
 
-/// New files in the place of those that are there: the container may have changed their owner and mode.
 fn write_files(dir: &Path, files: &[File]) -> Result<(), StoreError> {
     for file in files {
         let path = dir.join(file.name);
-        let _ = fs::remove_file(&path);
         // Read in the container by every user: they are bound over files of /etc.
         fs::write(&path, &file.text).map_err(StoreError::io("write", &path, ""))?;
     }
@@ -111,11 +109,15 @@ fn write_files(dir: &Path, files: &[File]) -> Result<(), StoreError> {
 }
 
 impl Container {
-    /// Replaces files of a container that doesn't run. The caller holds its lock.
+    /// Replaces files of a container that doesn't run, which may have changed their owner and mode. The
+    /// caller holds its lock.
     ///
     /// # Errors
     /// Those of the store.
     pub fn write_files(&self, files: &[File]) -> Result<(), StoreError> {
+        for file in files {
+            let _ = fs::remove_file(self.dir.join(file.name));
+        }
         write_files(&self.dir, files)
     }
 }
