@@ -35,8 +35,9 @@ pub fn layer_dir(layers: &Path, diff_id: &Digest) -> PathBuf {
 #[must_use]
 pub fn is_unpacked(layers: &Path, diff_id: &Digest) -> bool {
     let dir = layers.join(diff_id.hex());
-    dir.join("synced").exists()
-        || fs::read(dir.join("boot-id")).is_ok_and(|then| fs::read(BOOT_ID).is_ok_and(|now| now == then))
+    // Where /proc is masked nobody can tell, and a layer may be in use: it is kept.
+    let is_this_boot = |then: Vec<u8>| fs::read(BOOT_ID).map_or(true, |now| now == then);
+    dir.join("synced").exists() || fs::read(dir.join("boot-id")).is_ok_and(is_this_boot)
 }
 
 /// Whether files of the layer should have other owners than they have, because it was unpacked by a
@@ -98,7 +99,7 @@ fn fill(tmp: &TempDir, diff_id: &Digest, reader: impl Read, options: &UnpackOpti
         let mark = tmp.path().join("single-id");
         File::create(&mark).map_err(io_error("openat", &mark))?;
     }
-    fs::copy(BOOT_ID, &mark).map(drop).map_err(io_error("write", &mark))
+    fs::write(&mark, fs::read(BOOT_ID).unwrap_or_default()).map_err(io_error("write", &mark))
 }
 
 /// Waits until the layer is on the disk, and notes that it is. For a moment when nobody waits.

@@ -19,9 +19,9 @@ pub(super) fn stay(
     let supervisor = session.supervisor;
     let how = Foreground { tty, detach_keys: detach_keys.bytes() };
     let ended = supervisor::carry(session, how, Box::new(drop));
-    if let (true, Some(pid)) = (removed, supervisor) {
-        // Without --rm it may still be writing what must outlive the machine.
-        supervisor::reap(pid, &ended);
+    if let (Err(SupervisorError::Failed(_) | SupervisorError::Died(_)), Some(pid)) = (&ended, supervisor) {
+        // Its lock goes with it, and then the look at what the dead left finds this one too.
+        supervisor::reap(pid);
     }
     let ended = match ended {
         Err(SupervisorError::Died(id)) => {
@@ -31,6 +31,11 @@ pub(super) fn stay(
     };
     // What dead supervisors left. It is no failure of this container.
     container::recover_all(store).into_iter().for_each(Told::note);
+    if let (true, Ok(End::Exited(_)), Some(pid)) = (removed, &ended, supervisor) {
+        // It had the time of that look to go. Without --rm it may still be writing what must outlive
+        // the machine.
+        supervisor::reap(pid);
+    }
     match ended {
         Ok(End::Exited(code)) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         // As Docker, without a word.

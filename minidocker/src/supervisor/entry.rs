@@ -113,7 +113,8 @@ impl Supervisor {
         self.starter.tell(&Answer::Started, None);
         let Self { store, container, request, ledger, starter, lock } = self;
         let durable = !request.host_config.auto_remove;
-        // Off the way that anybody waits for. Without it the record is only less safe.
+        // Off the way that anybody waits for. Without it the record is only less safe. A container
+        // that goes at its end has nothing that must outlive the machine, and ends at once.
         let syncer = if durable { start_syncer(&store, &container, &request).ok() } else { None };
         let Running { created, streams, log, listener } = running;
         let carrier = Carrier::new(streams, log, starter);
@@ -128,11 +129,8 @@ impl Supervisor {
         }
         ended.tell_end();
         // Nobody waits any more. The last descriptor on the mount namespace: overlay writes the
-        // upper's pages back now; and what must outlive the machine is synced.
+        // upper's pages back now, unless the mount is volatile.
         drop(ended.mount_namespace);
-        if !durable {
-            make_durable(&store, &container, &request);
-        }
         Ok(())
     }
 
@@ -227,10 +225,8 @@ fn start_syncer(store: &Store, container: &Container, request: &Request) -> sys:
 
 /// What isn't synced is only made again, or asked again, after a loss of power: no failure is told.
 fn make_durable(store: &Store, container: &Container, request: &Request) {
-    if !request.host_config.auto_remove {
-        let record = std::fs::File::open(container.dir.join("request.json"));
-        let _ = record.and_then(|file| file.sync_all());
-    }
+    let record = std::fs::File::open(container.dir.join("request.json"));
+    let _ = record.and_then(|file| file.sync_all());
     if let Ok(config) = image::config(store, &request.image_id) {
         let _ = image::sync_layers(store, &config);
     }

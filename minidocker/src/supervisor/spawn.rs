@@ -11,7 +11,7 @@ use sys::{CloneArgs, Cloned, Pid, SysError};
 
 use super::entry::ARGV0;
 use super::protocol::{Answer, Attach, Call, Verb};
-use super::{End, SupervisorError, control};
+use super::{SupervisorError, control};
 use crate::container::{Container, Ledger, NewContainer, give_up};
 use crate::runtime::{Failure, receive, send};
 use crate::store::Store;
@@ -95,12 +95,10 @@ pub fn await_start(session: &Session) -> Result<(), SupervisorError> {
     }
 }
 
-/// Waits until the supervisor itself is gone, if its container has ended.
-pub fn reap(supervisor: Pid, ended: &Result<End, SupervisorError>) {
-    if matches!(ended, Ok(End::Exited(_)) | Err(SupervisorError::Failed(_) | SupervisorError::Died(_))) {
-        // There is nothing to do about one that can't be waited for.
-        let _ = sys::waitpid(supervisor);
-    }
+/// Waits until the supervisor of a container that has ended is gone itself.
+pub fn reap(supervisor: Pid) {
+    // There is nothing to do about one that can't be waited for.
+    let _ = sys::waitpid(supervisor);
 }
 
 /// All that the child needs, made before the clone.

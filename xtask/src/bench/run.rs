@@ -12,6 +12,7 @@ use super::engines::{Cgroup, Docker, podman};
 use super::peers::{self, Peers};
 use super::record::{Machine, Measured, Record};
 use super::room::{self, Room, Store};
+use super::sleepers::Sleepers;
 use super::who::{self, Who};
 use super::{floor, report, stats};
 use crate::workspace::{self, Workspace};
@@ -127,6 +128,8 @@ fn measure(who: &Who, room: &Path, runs: usize) -> Result<Measured> {
     let layer = peers::layer(&store).context("hostbox's layer in the store")?;
     let rootfs = peers::rootfs(&folder, &layer)?;
     peers.add("bubblewrap", peers::bubblewrap(&rootfs));
+    let sleeper = Sleepers::start(&room.join("bin/minidocker"), &store, 1)?;
+    peers.add("nsenter -a", peers::nsenter(sleeper.payload()));
     peers.add("runc", peers::runc(&folder, &rootfs, who, &room::tag(room)));
     let cgroup = Cgroup::of(room);
     let mut docker = None;
@@ -139,7 +142,7 @@ fn measure(who: &Who, room: &Path, runs: usize) -> Result<Measured> {
     }
     println!("{} rounds of {} commands, as {}", runs + WARM_UP, peers.ready.len(), who.name());
     let all = stats::interleave(&peers.ready, WARM_UP, runs);
-    drop(docker);
+    drop((docker, sleeper));
     Ok(Measured::new(who.name(), all?, peers.missing))
 }
 

@@ -70,9 +70,17 @@ impl Sleepers {
     }
 
     fn is_running(&self, id: &str) -> bool {
-        let path = self.store.join("containers").join(id).join("state.json");
-        let text = fs::read(path).unwrap_or_default();
-        serde_json::from_slice::<serde_json::Value>(&text).is_ok_and(|state| state["status"] == "running")
+        self.state(id)["status"] == "running"
+    }
+
+    /// The pid of the first one's payload.
+    pub(super) fn payload(&self) -> Option<i64> {
+        self.state(self.ids().first()?)["pid"].as_i64()
+    }
+
+    fn state(&self, id: &str) -> serde_json::Value {
+        let text = fs::read(self.store.join("containers").join(id).join("state.json")).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
     }
 }
 
