@@ -83,6 +83,40 @@ fn u_sets_the_user() {
 }
 
 #[test]
+fn names_are_those_of_the_images_passwd_and_group() {
+    for who in Who::all().iter().filter(|w| w.is_root() || **w == Who::Plain) {
+        let md = kit::ours!(*who);
+        let root = md.dir("rootfs");
+        kit::small_rootfs(&root, md.who());
+        kit::add_program(&root, "id");
+        let etc = root.join("etc");
+        std::fs::create_dir_all(&etc).unwrap();
+        std::fs::write(etc.join("passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:1000:1001::/srv/web:/bin/sh\n")
+            .unwrap();
+        std::fs::write(etc.join("group"), "root:x:0:\nweb:x:1001:\nstaff:x:50:web\nadm:x:4:web\n").unwrap();
+        let show = |user: &str| {
+            let script = "echo $(id -u) $(id -g) $(id -G) $HOME";
+            md.line(&format!("run --rm --rootfs {} -u {user} sh -c '{script}'", root.display()))
+        };
+        for (user, said) in [
+            ("web", "1000 1001 1001 4 50 /srv/web"),
+            ("1000", "1000 1001 1001 4 50 /srv/web"),
+            ("web:staff", "1000 50 50 /srv/web"),
+            ("web:4", "1000 4 4 /srv/web"),
+            ("2000:adm", "2000 4 4 /"),
+            ("2000", "2000 0 0 /"),
+            ("web:", "1000 1001 1001 4 50 /srv/web"),
+        ] {
+            show(user).ok().stdout_is(said).quiet();
+        }
+        show("nosuch").complains(125, "unable to find user nosuch: no matching entries in passwd file");
+        show("web:nosuch").complains(125, "unable to find group nosuch: no matching entries in group file");
+        show("3000000000").complains(125, "uids and gids must be in range 0-2147483647");
+        md.nothing_left();
+    }
+}
+
+#[test]
 fn root_and_subordinate_ids_can_be_another_user() {
     for who in Who::all().iter().filter(|w| w.is_root() || **w == Who::Plain) {
         let md = kit::ours!(*who);
