@@ -127,7 +127,7 @@ impl Store {
         self.root.join("names")
     }
 
-    /// The lock file of one part of the store. Order: images, networks, volumes, containers.
+    /// The lock file of one part of the store. Order: images, containers, layers (the id map).
     #[must_use]
     pub fn lock_of(&self, part: &str) -> PathBuf {
         self.root.join(format!("{part}.lock"))
