@@ -117,6 +117,51 @@ fn start_a_of_one_that_runs_joins_it() {
 }
 
 #[test]
+fn start_a_that_is_read_too_slowly_says_that_output_is_lost() {
+    // More than a client may leave unread; and less, when the container ends before it is read.
+    for size in [3_000_000, 200_000] {
+        let md = kit::ours!();
+        let script = format!(
+            "echo up; while read x; do echo $x; [ $x = go ] && head -c {size} /dev/zero && echo done; done; exit 6"
+        );
+        let mut first =
+            md.call(["run", "-i", "--name", "slow", "hostbox", "sh", "-c", &script]).stdin_open().spawn();
+        first.expect("up\n");
+        let mut second = md.call(kit::words("start -ai slow")).stdin_open().spawn();
+        second.send(b"joined\n");
+        second.expect("joined\n");
+        second.signal(rustix::process::Signal::STOP);
+        first.send(b"go\n");
+        first.expect("done\n");
+        first.close_stdin();
+        let all = first.finish().code(6).quiet();
+        assert!(all.stdout.len() > size);
+        second.signal(rustix::process::Signal::CONT);
+        let cut = second.finish().code(6);
+        assert!(cut.stdout.len() < size, "{} bytes", cut.stdout.len());
+        assert_eq!(
+            cut.err(),
+            "minidocker: the container's output is cut off here: it was not read for too long"
+        );
+        md.line("rm slow").ok();
+        md.nothing_left();
+    }
+}
+
+#[test]
+fn start_a_gives_the_terminal_its_size_from_the_first_moment() {
+    let md = kit::ours!();
+    md.line("create -t --name size hostbox true").ok();
+    let start = md.call(kit::words("start -a size")).on_terminal(33, 99);
+    let _ = start.finish().ok();
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(md.containers()[0].join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["process"]["consoleSize"], serde_json::json!({"height": 33, "width": 99}));
+    md.line("rm size").ok();
+    md.nothing_left();
+}
+
+#[test]
 fn what_cannot_be_started_is_told_and_the_others_are() {
     let md = common!();
     let (good, bad) = (md.name("good"), md.name("bad"));

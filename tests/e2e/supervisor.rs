@@ -198,6 +198,51 @@ fn a_reader_that_goes_away_does_not_hang_the_run() {
 }
 
 #[test]
+fn a_holder_of_the_output_outside_keeps_no_end_from_being_told() {
+    let md = kit::ours!();
+    let client = crate::sleeper(&md, "held");
+    // As after SCM_RIGHTS: the write end of the container's own pipe, in a process beside it.
+    let pid = crate::inspect(&md, "held")["State"]["Pid"].as_i64().unwrap();
+    let output = std::fs::File::options().write(true).open(format!("/proc/{pid}/fd/1")).unwrap();
+    // Its back-pressure keeps the writer at the pipe until the end.
+    client.signal(Signal::STOP);
+    let mut writer = std::process::Command::new("yes").arg("x".repeat(4000)).stdout(output).spawn().unwrap();
+    md.line("kill held").ok();
+    let mut writers_end = None;
+    for _ in 0..6000 {
+        writers_end = writer.try_wait().unwrap();
+        if writers_end.is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let _ = writer.kill();
+    let signal = writers_end.as_ref().and_then(std::os::unix::process::ExitStatusExt::signal);
+    assert_eq!(signal, Some(Signal::PIPE.as_raw()), "the supervisor reads on: {writers_end:?}");
+    client.signal(Signal::CONT);
+    client.finish().code(137).quiet();
+    md.line("rm held").ok();
+    md.nothing_left();
+}
+
+#[test]
+fn a_supervisor_by_hand_is_refused_before_it_takes_a_descriptor() {
+    let md = kit::ours!();
+    for numbers in [["5", "5"], ["5", "05"], ["1", "5"], ["5", "-1"], ["5", "x"]] {
+        let mut by_hand = std::process::Command::new("bash");
+        by_hand.args(["-c", "exec 5</dev/null; exec -a minidocker-supervisor \"$@\"", "bash"]);
+        let out = by_hand.arg(md.program()).arg("id").args(numbers).output().unwrap();
+        assert_eq!(out.status.code(), Some(125), "{numbers:?}: {out:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&out.stderr),
+            "",
+            "{numbers:?}: no abort of a descriptor with two owners"
+        );
+    }
+    md.nothing_left();
+}
+
+#[test]
 fn the_shell_does_not_wait_for_the_supervisor() {
     let md = kit::ours!();
     // $(…) waits for the end of file: nobody may keep the client's outputs open.

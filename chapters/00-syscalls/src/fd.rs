@@ -10,13 +10,17 @@ use crate::{Errno, Result};
 
 /// Takes a descriptor that our parent left open for us at `number`, and marks it close-on-exec.
 ///
+/// To be called once for a number, early, and for none of the standard streams: whoever parses numbers
+/// refuses equal ones and those below 3.
+///
 /// # Errors
 /// `EBADF`: nothing is open there.
 pub fn inherited(number: RawFd) -> Result<OwnedFd> {
     call("fcntl", &[&number, &Plain("F_SETFD, FD_CLOEXEC")], || {
         // SAFETY: borrowed for this one call; fcntl(2) answers EBADF when nothing is open there.
         fcntl_setfd(unsafe { BorrowedFd::borrow_raw(number) }, FdFlags::CLOEXEC)?;
-        // SAFETY: it is open, and by the contract between the two programs it is ours alone.
+        // SAFETY: it is open, and nobody here owns it: no standard stream (std has those), and no number
+        // is asked for twice, which the caller looks at (above) before this is called.
         Ok::<_, rustix::io::Errno>(unsafe { OwnedFd::from_raw_fd(number) })
     })
 }

@@ -98,13 +98,12 @@ fn start_attached(args: &Start, name: &str, keys: &keys::Keys) -> anyhow::Result
     supervisor::hold_signals()?;
     let (session, removed) = match new {
         None => (supervisor::attach(&container, attach)?, false),
-        Some(new) => {
-            let mut new = ready(&store, new)?;
-            let removed = new.request.host_config.auto_remove;
+        Some(mut new) => {
             if config.tty {
                 new.request.host_config.console_size = launch::console_size();
             }
-            (supervisor::spawn(&store, new, attach)?, removed)
+            let removed = new.request.host_config.auto_remove;
+            (supervisor::spawn(&store, ready(&store, new)?, attach)?, removed)
         }
     };
     foreground::stay(&store, &container, session, config.tty, keys, removed)

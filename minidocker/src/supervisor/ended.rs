@@ -28,10 +28,11 @@ impl Ended {
 
     /// Tells the end, and stays until the starter has what the container wrote.
     pub(super) fn tell_end(&mut self) {
-        self.tell_waiting(&Answer::Exited { code: self.code });
+        // Behind the end nobody listens any more.
         for later in self.clients.iter_mut().filter(|c| !c.starter && c.is_behind()) {
             later.tell(&Answer::Dropped, None);
         }
+        self.tell_waiting(&Answer::Exited { code: self.code });
         loop {
             self.clients.retain(|c| c.starter && c.listens() && c.is_behind());
             let sinks = self.clients.iter().flat_map(|c| c.sinks.iter().flatten()).filter(|s| s.is_behind());

@@ -64,11 +64,14 @@ impl Supervisor {
     fn begin(args: &[String]) -> Result<Self, SupervisorError> {
         let usage = || SupervisorError::Refused(format!("{ARGV0} is started by minidocker run, not by hand"));
         let [id, lock, channel] = args else { return Err(usage()) };
-        let inherited = |number: &String| -> Result<OwnedFd, SupervisorError> {
-            Ok(sys::inherited(number.parse().map_err(|_| usage())?)?)
-        };
-        let lock = Lock::passed(inherited(lock)?);
-        let mut starter = Connection::new(inherited(channel)?, true);
+        let number = |text: &String| text.parse::<i32>().map_err(|_| usage());
+        let (lock, channel) = (number(lock)?, number(channel)?);
+        // One owner each, and the standard streams have theirs.
+        if lock == channel || lock.min(channel) <= 2 {
+            return Err(usage());
+        }
+        let lock = Lock::passed(sys::inherited(lock)?);
+        let mut starter = Connection::new(sys::inherited(channel)?, true);
         match Self::take_over(id, &mut starter) {
             Ok((store, container, request, ledger)) => {
                 Ok(Self { store, container, request, ledger, starter, lock })

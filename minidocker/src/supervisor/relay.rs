@@ -183,9 +183,12 @@ impl Relay {
             Answer::Exited { code } => self.answer = Some(Ok(code)),
             Answer::Failed(failure) => self.answer = Some(Err(failure.into())),
             Answer::Event(event) => (self.tell)(event),
-            // The terminal may be raw: there a line ends in both. Who can't be told isn't.
-            Answer::Error(text) => drop(writeln!(std::io::stderr(), "minidocker: {text}\r")),
-            _ => {}
+            Answer::Error(text) => say(&text),
+            Answer::Dropped => say("the container's output is cut off here: it was not read for too long"),
+            // That we are attached, a size set, a signal sent, or too late: nothing follows from it.
+            Answer::Ok | Answer::Started | Answer::Gone => {}
+            // Never asked for here.
+            Answer::State(_) | Answer::Pidfd => {}
         }
     }
 
@@ -287,6 +290,11 @@ impl Relay {
             }
         }
     }
+}
+
+/// The terminal may be raw: there a line ends in both. Who can't be told isn't.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "minidocker: {text}\r");
 }
 
 fn our_output(at: usize) -> BorrowedFd<'static> {

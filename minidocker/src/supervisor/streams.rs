@@ -89,6 +89,12 @@ pub(super) fn nonblocking(fd: &OwnedFd) -> Result<(), SupervisorError> {
     rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK).map_err(failed)
 }
 
+/// How many bytes a pipe holds at most, in bytes (fcntl(2), F_GETPIPE_SZ). A terminal holds less than a
+/// chunk (drivers/tty/pty.c: 8 KiB).
+pub(super) fn capacity(fd: &OwnedFd) -> usize {
+    rustix::pipe::fcntl_getpipe_size(fd).unwrap_or(CHUNK)
+}
+
 /// What came of one read.
 pub(super) enum Read {
     Bytes(Vec<u8>),

@@ -1,7 +1,9 @@
 //! Which programs of the host go into hostbox, and where they are looked for.
 
-use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use chroot::Root;
 
 /// What every hostbox has, or says that it hasn't.
 pub(super) const GUARANTEED: [&str; 14] =
@@ -45,16 +47,38 @@ pub(super) enum Found {
 
 /// Looks for one program in the tree `host`.
 pub(super) fn find(host: &Path, name: &str) -> Found {
-    let dirs = DIRS.map(Path::new);
-    let Some(path) = chroot::find_program(host, OsStr::new(name), &dirs) else { return Found::Absent };
-    let real = std::fs::canonicalize(on_host(host, &path)).unwrap_or_default();
-    let inside = Path::new("/").join(real.strip_prefix(host).unwrap_or(&real));
-    if NOT_BELOW.iter().any(|dir| inside.starts_with(dir)) { Found::Foreign(inside) } else { Found::At(path) }
+    let Ok(tree) = Root::open(host) else { return Found::Absent };
+    let mut found = Found::Absent;
+    for path in places(name) {
+        match tree.real(&path) {
+            Ok(real) if !is_executable(&on_host(host, &real)) => {}
+            Ok(real) if NOT_BELOW.iter().any(|dir| real.starts_with(dir)) => found = Found::Foreign(real),
+            Ok(_) => return Found::At(path),
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+}
+
+/// Where a program of that name would lie, the first place first.
+pub(super) fn places(name: &str) -> impl Iterator<Item = PathBuf> {
+    DIRS.iter().map(move |dir| Path::new(dir).join(name))
 }
 
 /// Whether any of [`DIRS`] has that name now, executable or not: cheaper than [`find`].
 pub(super) fn appeared(host: &Path, name: &str) -> bool {
-    DIRS.iter().any(|dir| on_host(host, &Path::new(dir).join(name)).exists())
+    places(name).any(|path| on_host(host, &path).exists())
+}
+
+/// The same file by a name in a directory without links: a link to it leads there also in a container
+/// with a tmpfs on /run, over /run/current-system of NixOS.
+pub(super) fn settled(host: &Path, path: &Path) -> PathBuf {
+    let dir = Root::open(host).and_then(|tree| tree.real(path.parent().unwrap_or(path)));
+    dir.map_or_else(|_| path.to_owned(), |dir| dir.join(path.file_name().unwrap_or_default()))
 }
 
 /// Where the host has a path of the tree.
