@@ -169,7 +169,7 @@ fn a_call_that_nothing_can_replace_is_named_with_the_kernel_that_has_it() {
     for who in Who::all() {
         let md = kit::ours!(*who);
         let out = under(&md, &["pidfd_open=ENOSYS"], "run --rm hostbox true");
-        tells(out, "pidfd_open", "Linux 5.6", "--security-opt seccomp=unconfined");
+        tells(out, "pidfd_open", "Linux 5.11", "--security-opt seccomp=unconfined");
         md.nothing_left();
     }
 }

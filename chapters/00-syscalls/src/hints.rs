@@ -48,7 +48,7 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
             "give this user subordinate ids in /etc/subuid and /etc/subgid"),
         ("setresuid" | "setresgid", EINVAL) => ("the id has no place in the container's id map",
             "cat /proc/self/uid_map; more ids need lines in /etc/subuid and /etc/subgid"),
-        (_, ENOSYS) => ("the kernel is older than this call (5.11 and newer have all that we need), or a seccomp filter around us hides it",
+        (_, ENOSYS) => ("the kernel is older than this call (Linux 5.11 and newer have all that we need), or a seccomp filter around us hides it",
             "uname -r; inside Docker or Podman: --security-opt seccomp=unconfined"),
         (_, ENOSPC | EDQUOT) => ("the file system is full, has no inode left, or this user's quota is reached",
             "df -h and df -i of the path; minidocker rm frees what containers wrote, MINIDOCKER_ROOT moves the store"),
