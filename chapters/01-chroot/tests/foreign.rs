@@ -7,7 +7,7 @@
 mod fake;
 
 use chroot::Refusal;
-use fake::made::{NO_LIMIT, assembled, only_refusal, whole};
+use fake::made::{NO_LIMIT, assembled, assert_whole, only_refusal};
 use fake::{Elf, I386, LIB, LOADER, PROGRAM, Tree, ld_so_cache};
 
 /// /usr is merged, the loader lies in /usr/lib64, and beside the libraries there are variants for newer processors
@@ -46,7 +46,7 @@ fn fedora_gives_the_plain_variant_of_a_library() {
     ];
     host.file("/etc/ld.so.cache", &ld_so_cache(&entries, true));
     let plain = ["usr/lib64/libz.so.1 -> libz.so.1.3.1", "usr/lib64/libz.so.1.3.1"];
-    whole(&host, &["/bin/ls"], &[&FEDORA[..], &plain].concat());
+    assert_whole(&host, &["/bin/ls"], &[&FEDORA[..], &plain].concat());
     // By way of /sbin it is the same file.
     let (_, report) = assembled(&host, &["/bin/ls", "/sbin/ls"], NO_LIMIT);
     assert_eq!(report.sources.iter().filter(|source| source.path.ends_with("ls")).count(), 1);
@@ -65,7 +65,7 @@ fn fedora_with_a_library_for_new_processors_alone() {
     let entries = [("libz.so.1", "/lib64/glibc-hwcaps/x86-64-v3/libz.so.1", 1 << 62)];
     host.file("/etc/ld.so.cache", &ld_so_cache(&entries, true));
     let variant = ["etc/ld.so.cache", "usr/lib64/glibc-hwcaps/x86-64-v3/libz.so.1"];
-    whole(&host, &["/bin/ls"], &[&FEDORA[..], &variant].concat());
+    assert_whole(&host, &["/bin/ls"], &[&FEDORA[..], &variant].concat());
 }
 
 /// On the smallest images of Fedora and its kin coreutils is one program, and `ls` a script of one line.
@@ -79,7 +79,7 @@ fn coreutils_as_one_program_behind_scripts() {
     }
     let mut expected: Vec<_> = FEDORA.into_iter().filter(|file| !file.ends_with("/ls")).collect();
     expected.extend(["usr/bin/cat", "usr/bin/coreutils", "usr/bin/id"]);
-    whole(&host, &["/bin/cat", "/bin/id"], &expected);
+    assert_whole(&host, &["/bin/cat", "/bin/id"], &expected);
     // Without it, or round in a circle, there is an answer too.
     host.file("/usr/bin/env", b"#!/usr/bin/env --coreutils-prog-shebang=env\n");
     host.file("/usr/bin/wc", b"#!/usr/bin/gone --coreutils-prog-shebang=wc\n");
@@ -105,7 +105,7 @@ fn alpine_with_a_link_for_each_applet() {
     host.link("/bin/sh", "/bin/busybox")
         .link("/bin/ls", "/bin/busybox")
         .link("/usr/bin/head", "../../bin/busybox");
-    whole(
+    assert_whole(
         &host,
         &["/bin/sh", "/bin/ls", "/usr/bin/head"],
         &[
@@ -131,7 +131,7 @@ fn alpine_with_libraries_and_a_path_of_its_own() {
         "/usr/bin/ip needs the library libmnl.so.0, which is in none of /lib, /usr/local/lib, /usr/lib"
     );
     host.elf("/opt/lib/libmnl.so.0", &LIB).file("/etc/ld-musl-x86_64.path", b"/opt/lib\n/lib:/usr/lib\n");
-    whole(
+    assert_whole(
         &host,
         &["/usr/bin/ip"],
         &[
@@ -160,7 +160,7 @@ fn debian_before_the_merge_of_usr() {
     host.library("/usr/lib/x86_64-linux-gnu", "libpcre.so.3", "libpcre.so.3.13.3", &LIB);
     host.elf("/bin/ls", &Elf { needed: &["libselinux.so.1", "libpcre.so.3"], ..PROGRAM });
     host.elf("/usr/bin/head", &PROGRAM);
-    whole(
+    assert_whole(
         &host,
         &["/bin/ls", "/usr/bin/head"],
         &[
@@ -191,7 +191,7 @@ fn a_merge_of_usr_by_absolute_links() {
     }
     host.elf("/usr/lib64/ld-linux-x86-64.so.2", &LOADER).elf("/usr/lib64/liba.so", &LIB);
     host.elf("/usr/bin/ls", &Elf { needed: &["liba.so"], ..PROGRAM });
-    whole(
+    assert_whole(
         &host,
         &["/bin/ls"],
         &[
@@ -213,7 +213,7 @@ fn ubuntu_with_coreutils_in_rust() {
         host.link(&format!("/usr/bin/{name}"), &format!("../lib/cargo/bin/coreutils/{name}"));
         host.link(&format!("/usr/lib/cargo/bin/coreutils/{name}"), "../../../../bin/coreutils");
     }
-    whole(
+    assert_whole(
         &host,
         &["/bin/ls", "/usr/bin/cat"],
         &[
@@ -243,7 +243,7 @@ fn debian_with_a_second_architecture() {
         .elf("/usr/lib/x86_64-linux-gnu/libc.so.6", &LIB)
         .elf("/usr/bin/old", &Elf { interpreter, needed: &["libc.so.6"], ..i386 })
         .elf("/usr/bin/new", &Elf { needed: &["libc.so.6"], ..PROGRAM });
-    whole(
+    assert_whole(
         &host,
         &["/bin/old", "/bin/new"],
         &[

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use chroot::{Refusal, needs_of};
-use fake::made::{NO_LIMIT, assembled, only_refusal, refusal, whole};
+use fake::made::{NO_LIMIT, assembled, assert_whole, only_refusal, refusal};
 use fake::{AARCH64, Elf, LIB, LOADER, PROGRAM, Tree};
 
 /// A host with nothing but a loader.
@@ -29,7 +29,7 @@ fn a_chain_of_links_to_a_library_is_made_again_link_by_link() {
         .link("/opt/a/versions/2.7/liba.so.1", "sub/../liba.so.1.7")
         .elf("/opt/a/versions/2.7/liba.so.1.7", &LIB)
         .file("/opt/a/versions/2.7/sub/unneeded", b"");
-    let into = whole(
+    let into = assert_whole(
         &host,
         &["/bin/p"],
         &[
@@ -67,7 +67,7 @@ fn a_link_in_a_circle_is_told_with_the_errno() {
 fn links_that_climb_over_the_root_stay_in_the_tree() {
     let host = plain();
     host.elf("/bin/p", &PROGRAM).link("/bin/up", "../../../../../bin/p");
-    whole(&host, &["/bin/up"], &["bin/p", "bin/up -> ../../../../../bin/p", LD]);
+    assert_whole(&host, &["/bin/up"], &["bin/p", "bin/up -> ../../../../../bin/p", LD]);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_library_by_its_path_is_looked_for_there_alone() {
     // The program is called by a link; $ORIGIN is where it really is.
     host.link("/bin/p", "/opt/bin/p");
     let found = ["bin/p -> /opt/bin/p", LD, "opt/bin/p", "opt/lib/liba.so"];
-    whole(&host, &["/bin/p"], &found);
+    assert_whole(&host, &["/bin/p"], &found);
     host.elf("/bin/q", &Elf { needed: &["/srv/libb.so"], ..PROGRAM }).elf("/lib64/libb.so", &LIB);
     let text = "/bin/q needs the library /srv/libb.so, which is in none of /srv";
     assert_eq!(refusal(&host, "/bin/q"), text);
@@ -214,7 +214,7 @@ fn static_programs_are_taken_alone_for_whatever_machine() {
         .elf("/bin/pie", &Elf { is_pie: true, ..LIB })
         .elf("/bin/arm", &Elf { e_type: 2, machine: AARCH64, ..LIB });
     let programs = ["/bin/static", "/bin/pie", "/bin/arm"];
-    whole(&host, &programs, &["bin/arm", "bin/pie", "bin/static"]);
+    assert_whole(&host, &programs, &["bin/arm", "bin/pie", "bin/static"]);
 }
 
 /// glibc before 2.34 opens them when a user or a host is looked up; what they need comes along as well.
@@ -223,14 +223,14 @@ fn the_libraries_of_nsswitch_come_with_libc_where_they_are() {
     let libc = Elf { soname: Some("libc.so.6"), ..LIB };
     let host = plain();
     host.elf("/bin/id", &Elf { needed: &["libc.so.6"], ..PROGRAM }).elf("/lib64/libc.so.6", &libc);
-    whole(&host, &["/bin/id"], &["bin/id", LD, "lib64/libc.so.6"]);
+    assert_whole(&host, &["/bin/id"], &["bin/id", LD, "lib64/libc.so.6"]);
     host.elf("/usr/lib64/libnss_files.so.2", &Elf { needed: &["libc.so.6"], ..LIB })
         .elf("/usr/lib64/libnss_dns.so.2", &Elf { needed: &["libresolv.so.2", "libc.so.6"], ..LIB })
         .elf("/lib64/libresolv.so.2", &LIB);
     let needs = needs_of(host.path(), Path::new("/bin/id")).unwrap();
     assert!(needs.contains(&"/lib64/libresolv.so.2".into()), "{needs:?}");
     let nss = ["usr/lib64/libnss_dns.so.2", "usr/lib64/libnss_files.so.2", "lib64/libresolv.so.2"];
-    whole(&host, &["/bin/id"], &[&["bin/id", LD, "lib64/libc.so.6"][..], &nss].concat());
+    assert_whole(&host, &["/bin/id"], &[&["bin/id", LD, "lib64/libc.so.6"][..], &nss].concat());
     let (_, report) = assembled(&host, &["/bin/id"], NO_LIMIT);
     assert_eq!(report.sources.len(), 6);
 }

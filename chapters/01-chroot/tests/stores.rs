@@ -3,7 +3,7 @@
 
 mod fake;
 
-use fake::made::{refusal, whole};
+use fake::made::{assert_whole, refusal};
 use fake::{Elf, LIB, LOADER, PROGRAM, Tree};
 
 /// Programs are links of a profile, or of a generation, into a store; so are loader and libraries.
@@ -33,7 +33,7 @@ fn nixos() {
         host.link(&there, "coreutils").link(&format!("/nix/store/s-system-path/bin/{name}"), &there);
     }
     let sw = ["/bin/sh", "/run/current-system/sw/bin/ls", "/run/current-system/sw/bin/cat"];
-    whole(
+    assert_whole(
         &host,
         &sw,
         &[
@@ -102,7 +102,7 @@ fn guix() {
         .link("/run/current-system", "/var/guix/profiles/system")
         .link("/var/guix/profiles/system", "system-42-link")
         .link("/var/guix/profiles/system-42-link", "/gnu/store/s-system");
-    whole(
+    assert_whole(
         &host,
         &["/run/current-system/profile/bin/ls"],
         &[

@@ -36,7 +36,7 @@ pub(crate) fn listing(dir: &Path) -> BTreeSet<String> {
 /// Assembles all programs, and looks whether kernel and loader would find in the new root, seen as `/`,
 /// what they find on the host, by the same paths; and whether nothing else is there.
 #[track_caller]
-pub(crate) fn whole(host: &Tree, programs: &[&str], expected: &[&str]) -> Tree {
+pub(crate) fn assert_whole(host: &Tree, programs: &[&str], expected: &[&str]) -> Tree {
     let (into, report) = assembled(host, programs, NO_LIMIT);
     assert!(report.refused.is_empty(), "{:?}", report.refused);
     for program in programs.iter().map(Path::new) {

@@ -90,3 +90,50 @@ pub(super) fn on_host(host: &Path, path: &Path) -> PathBuf {
 pub(super) fn is_on_path(path: &Path) -> bool {
     path.parent().is_some_and(|dir| PATH.split(':').any(|p| dir == Path::new(p)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn put(host: &Path, path: &str) {
+        let path = on_host(host, Path::new(path));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn link(host: &Path, path: &str, text: &str) {
+        let path = on_host(host, Path::new(path));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(text, path).unwrap();
+    }
+
+    #[test]
+    fn absolute_links_lead_into_the_tree_and_not_to_the_machine_of_the_test() {
+        let host = tempfile::tempdir().unwrap();
+        put(host.path(), "/nix/store/c/bin/ls");
+        link(host.path(), "/nix/store/s/bin/ls", "/nix/store/c/bin/ls");
+        link(host.path(), "/run/current-system/sw", "/nix/store/s");
+        let ls = PathBuf::from("/run/current-system/sw/bin/ls");
+        assert_eq!(find(host.path(), "ls"), Found::At(ls.clone()));
+        assert_eq!(settled(host.path(), &ls), Path::new("/nix/store/s/bin/ls"));
+        // This machine has a /bin/sh; the tree has none.
+        link(host.path(), "/usr/bin/cat", "/bin/sh");
+        assert_eq!(find(host.path(), "cat"), Found::Absent);
+        put(host.path(), "/home/me/id");
+        link(host.path(), "/bin/id", "/home/me/id");
+        assert_eq!(find(host.path(), "id"), Found::Foreign("/home/me/id".into()));
+    }
+
+    #[test]
+    fn a_name_that_leads_into_a_home_does_not_hide_the_systems_own() {
+        let host = tempfile::tempdir().unwrap();
+        put(host.path(), "/home/me/ls");
+        link(host.path(), "/bin/ls", "/home/me/ls");
+        put(host.path(), "/usr/bin/ls");
+        assert_eq!(find(host.path(), "ls"), Found::At("/usr/bin/ls".into()));
+    }
+}
