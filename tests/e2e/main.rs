@@ -16,6 +16,7 @@ mod exit_codes;
 mod first_run;
 mod flags;
 mod floors;
+mod foreign_hosts;
 mod holes;
 mod hostile;
 mod init;

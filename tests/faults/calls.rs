@@ -83,3 +83,17 @@ fn any_call_of_a_plain_users_child_may_fail_or_be_its_last() {
     kit::require!(Who::all().contains(&Who::Plain), "not-root", "only root can be somebody else");
     survives("child", Who::Plain);
 }
+
+/// keyctl(2): the kernel may have no keys, a filter may forbid them, this user may have too many.
+#[test]
+fn the_program_has_a_session_keyring_of_its_own_wherever_there_can_be_one() {
+    crate::hears_orders!();
+    for who in Who::all() {
+        let md = Minidocker::new(env!("CARGO_BIN_EXE_minidocker"), *who);
+        for errno in ["ENOSYS", "EPERM", "EDQUOT"] {
+            run(&md, &format!("child:keyctl:{errno}")).ok().stdout_is("ran");
+        }
+        let out = run(&md, "child:keyctl:ENOMEM").complains(125, "cannot start a session keyring");
+        assert!(out.err().contains("keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL) : ENOMEM ("), "{out:?}");
+    }
+}

@@ -76,15 +76,8 @@ pub(crate) fn next_seq() -> u32 {
 
 pub(crate) fn emit(seq: u32, call: &str, args: String, result: String) {
     let (step, section) = CONTEXT.get();
-    let event = Event {
-        seq,
-        role: ROLE.get(),
-        step: step.to_owned(),
-        call: call.to_owned(),
-        args,
-        result,
-        section: section.to_owned(),
-    };
+    let [step, section, call] = [step, section, call].map(str::to_owned);
+    let event = Event { seq, role: ROLE.get(), step, call, args, result, section };
     // A sink that makes calls of ours would come back here: those are its own affair.
     SINK.with(|s| s.try_borrow_mut().ok().as_deref_mut().and_then(Option::as_mut).map(|sink| sink(&event)));
 }

@@ -53,8 +53,8 @@ pub use fd::{close_all_but, inherited, keep_across_exec};
 pub use files::{chdir, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_fd, write_file};
 pub use hints::{Hint, hint};
 pub use mounts::{
-    fsconfig_create, fsconfig_set, fsmount, fsopen, mount, mount_setattr_readonly, move_mount, open_tree,
-    pivot_root, umount2,
+    fsconfig_create, fsconfig_set, fsmount, fsopen, mount, mount_setattr, move_mount, open_tree, pivot_root,
+    umount2,
 };
 pub use net::set_interface_up;
 pub use nix::errno::Errno;
@@ -63,7 +63,8 @@ pub use nix::sys::signal::Signal;
 pub use nix::unistd::{Gid, Pid, Uid};
 pub use ns::{borrowed_room, sethostname, setns, unshare};
 pub use process::{
-    ExitStatus, default_signals, execve, exit_now, ignore_signal, kill, pdeathsig, pidfd_open,
-    pidfd_send_signal, setsid, start_helper, waitpid, waitpid_nohang,
+    ExitStatus, default_signals, execve, exit_now, ignore_signal, join_session_keyring, kill, pdeathsig,
+    pidfd_open, pidfd_send_signal, setsid, start_helper, waitpid, waitpid_nohang,
 };
+pub use rustix::mount::MountAttrFlags;
 pub use tty::{controlling_terminal, open_ptmx};

@@ -104,15 +104,15 @@ pub fn fsmount(fs: BorrowedFd<'_>) -> Result<OwnedFd> {
     call("fsmount", &[&fs, &how, &0], || rustix::mount::fsmount(fs, how, MountAttrFlags::empty()))
 }
 
-/// Makes a mount, and all that is mounted below it, read-only; other flags stay. Linux 5.12.
+/// Sets flags of a mount, and of all that is mounted below it; its other flags stay. Linux 5.12.
 /// Source: mount_setattr(2), AT_RECURSIVE.
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_ADMIN, `EINVAL`: `tree` is open on no mount's root, `ENOSYS`.
-pub fn mount_setattr_readonly(tree: BorrowedFd<'_>) -> Result {
+pub fn mount_setattr(tree: BorrowedFd<'_>, set: MountAttrFlags) -> Result {
     // struct mount_attr: attr_set, attr_clr, propagation, userns_fd.
-    let attr = [u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits()), 0, 0, 0];
-    let shown = Plain("AT_EMPTY_PATH|AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY}, 32");
+    let attr = [u64::from(set.bits()), 0, 0, 0];
+    let shown = By(|| format!("AT_EMPTY_PATH|AT_RECURSIVE, {{attr_set={}}}, 32", set.shown()));
     call("mount_setattr", &[&tree, &"", &shown], || {
         let (fd, none, how) = (tree.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH | libc::AT_RECURSIVE);
         // SAFETY: `none` and `attr` (32 bytes) outlive the call, which only reads them (mount_setattr(2)).

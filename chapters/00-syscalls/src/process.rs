@@ -6,7 +6,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
 use rustix::process::{self, PidfdFlags, WaitOptions};
 
@@ -138,7 +137,7 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, number: i32) -> Result {
 /// # Errors
 /// None in practice.
 pub fn pdeathsig() -> Result {
-    call("prctl", &[&Plain("PR_SET_PDEATHSIG, SIGKILL")], || prctl::set_pdeathsig(Signal::SIGKILL))
+    call("prctl", &[&Plain("PR_SET_PDEATHSIG, SIGKILL")], || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL))
 }
 
 /// Starts a session without a controlling terminal. Source: setsid(2).
@@ -147,6 +146,19 @@ pub fn pdeathsig() -> Result {
 /// `EPERM`: we lead a process group already.
 pub fn setsid() -> Result<Pid> {
     call("setsid", &[], nix::unistd::setsid)
+}
+
+/// Leaves the session keyring of whoever started us for a new, empty one without a name.
+/// Source: keyctl(2), KEYCTL_JOIN_SESSION_KEYRING.
+///
+/// # Errors
+/// `ENOSYS`: the kernel has no keys. `EDQUOT`: this user has too many. `EPERM`, from a filter.
+pub fn join_session_keyring() -> Result {
+    call("keyctl", &[&Plain("KEYCTL_JOIN_SESSION_KEYRING, NULL")], || {
+        let (join, nameless) = (libc::KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>());
+        // SAFETY: the kernel reads the name, and a null pointer stands for none (keyctl(2)).
+        Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, join, nameless) }).map(drop)
+    })
 }
 
 /// Every signal has its default action again, and none is blocked: what a program expects at its

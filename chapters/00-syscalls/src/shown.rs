@@ -58,6 +58,7 @@ shown! {
     rustix::fs::Mode: |mode| format!("0{:02o}", mode.bits());
     rustix::fs::OFlags: |set| format!("O_{}", names(set).replace('|', "|O_")).replace("O_0", "O_RDONLY");
     rustix::mount::FsMountFlags: |set| names(set);
+    rustix::mount::MountAttrFlags: |set| names(set);
     rustix::mount::FsOpenFlags: |set| names(set);
     rustix::mount::MoveMountFlags: |set| names(set);
     rustix::mount::OpenTreeFlags: |set| names(set);

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -115,4 +116,30 @@ fn a_hint_depends_on_call_errno_and_arguments() {
     assert!(because("execve", Errno::ENOENT, "").unwrap().contains("interpreter"));
     assert_eq!(because("execve", Errno::E2BIG, ""), None);
     assert_eq!(because("chdir", Errno::ENOENT, ""), None);
+}
+
+#[test]
+fn the_calls_that_take_trees_of_mounts_name_them() {
+    let (pipe, _) = rustix::pipe::pipe().unwrap();
+    let error = sys::mount_setattr_readonly(pipe.as_fd()).unwrap_err();
+    assert!(
+        error.args().ends_with(r#", "", AT_EMPTY_PATH|AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY}, 32"#),
+        "{error}"
+    );
+    // Who may not mount at all is told so before.
+    assert!(matches!(error.errno(), Errno::EINVAL | Errno::EPERM), "{error}");
+    let error = sys::open_tree(Path::new(NONE)).unwrap_err();
+    assert_eq!(error.args(), r#"AT_FDCWD, "/no/such/place", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE"#);
+    assert!(matches!(error.errno(), Errno::ENOENT | Errno::EPERM), "{error}");
+}
+
+#[test]
+fn who_is_not_dumpable_closes_its_memory() {
+    let readable =
+        || std::fs::metadata("/proc/self/mem").unwrap().uid() == rustix::process::geteuid().as_raw();
+    sys::set_dumpable(false).unwrap();
+    let closed = readable();
+    sys::set_dumpable(true).unwrap();
+    // Its files of /proc are root's then (proc(5)).
+    assert_eq!((closed, readable()), (rustix::process::geteuid().is_root(), true));
 }

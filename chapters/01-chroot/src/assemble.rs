@@ -7,9 +7,9 @@
 //! file that two names lead to is there once, and nothing has to know how a distribution merged
 //! its directories.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -28,8 +28,10 @@ pub struct Source {
     pub path: PathBuf,
     /// Its size.
     pub size_bytes: u64,
-    /// When it was changed last, in nanoseconds since 1970.
+    /// When it was changed last, in nanoseconds since 1970: what its maker says, 1 s in a store of NixOS.
     pub mtime_ns: i64,
+    /// When the kernel last saw a change of the file, its mode, owner or names, in nanoseconds since 1970.
+    pub ctime_ns: i64,
 }
 
 /// A program that is not in the new root.
@@ -44,24 +46,14 @@ pub struct Refused {
 /// What was done.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Every file that was copied. When one of them has another size or mtime, the root is stale.
+    /// Every file that was copied. When one of them has another size or time, the root is stale.
     pub sources: Vec<Source>,
     /// Every link that was made.
     pub links: Vec<PathBuf>,
     /// Every program that was left out.
     pub refused: Vec<Refused>,
-    /// The sum of the sizes of `sources`.
+    /// The sum of the sizes of `sources`, where hard links to one file count once.
     pub bytes: u64,
-}
-
-/// Looks for an executable regular file `name` in `dirs`, in their order, in the tree `host_root`.
-#[must_use]
-pub fn find_program(host_root: &Path, name: &OsStr, dirs: &[&Path]) -> Option<PathBuf> {
-    let tree = Root::open(host_root).ok()?;
-    dirs.iter().map(|dir| dir.join(name)).find(|path| {
-        let meta = tree.follow(path).map(|found| std::fs::metadata(fd_path(found.fd.as_fd())));
-        meta.is_ok_and(|m| m.is_ok_and(|m| m.is_file() && m.mode() & 0o111 != 0))
-    })
 }
 
 /// Copies `programs` (absolute paths in the tree `host_root`) with all that they need into the
@@ -79,9 +71,10 @@ pub fn assemble(
     limit_bytes: u64,
 ) -> Result<Report, SysError> {
     let (tree, into) = (Root::open(host_root)?, Root::open(into)?);
-    let mut work = Work { tree, into, limit_bytes, there: HashSet::new(), report: Report::default() };
+    let (there, copies) = (HashSet::new(), HashMap::new());
+    let mut work = Work { tree, into, limit_bytes, there, copies, report: Report::default() };
     for program in programs {
-        match needs(&work.tree, program).map_err(Failed::Program).and_then(|n| work.add(&n)) {
+        match needs(&work.tree, program).map_err(Failed::from).and_then(|n| work.add(&n)) {
             Ok(()) => {}
             Err(Failed::Program(why)) => work.report.refused.push(Refused { program: program.clone(), why }),
             Err(Failed::All(e)) => return Err(e),
@@ -91,15 +84,11 @@ pub fn assemble(
 }
 
 /// A failure that ends one program, or all.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 enum Failed {
-    Program(Refusal),
-    All(SysError),
-}
-
-impl From<SysError> for Failed {
-    fn from(e: SysError) -> Self {
-        Self::All(e)
-    }
+    Program(#[from] Refusal),
+    All(#[from] SysError),
 }
 
 struct Work {
@@ -108,51 +97,59 @@ struct Work {
     limit_bytes: u64,
     /// The files, links and directories that we have made.
     there: HashSet<PathBuf>,
+    /// The files among them by what they are on the host: device and inode. A busybox may have
+    /// hundreds of names, each a hard link.
+    copies: HashMap<(u64, u64), PathBuf>,
     report: Report,
 }
 
 impl Work {
     fn add(&mut self, needs: &[PathBuf]) -> Result<(), Failed> {
-        let (mut new, mut links, mut detours, mut new_bytes) = (vec![], vec![], vec![], 0);
+        let (mut new, mut links, mut detours, mut sizes) = (vec![], vec![], vec![], HashMap::new());
         for path in needs {
-            let gone = |cause| Failed::Program(Refusal::Unreadable { path: path.clone(), cause });
-            let (file, found) = self.tree.open_file(path).map_err(gone)?;
+            let (file, found) = self.tree.open_file(path).map_err(Refusal::Unreadable)?;
             links.extend(found.links);
             detours.extend(found.detours);
-            if !self.there.contains(&found.real) && !new.iter().any(|(real, _)| *real == found.real) {
-                new_bytes += file.metadata().map_or(0, |m| m.len());
-                new.push((found.real, file));
+            if !self.there.contains(&found.real) && !new.iter().any(|(real, _, _)| *real == found.real) {
+                let meta = file.metadata().map_err(|_| Refusal::Changed(path.clone()))?;
+                sizes.insert((meta.dev(), meta.ino()), meta.len());
+                new.push((found.real, file, meta));
             }
         }
+        sizes.retain(|inode, _| !self.copies.contains_key(inode));
+        let new_bytes = sizes.into_values().fold(0, u64::saturating_add);
         let left_bytes = self.limit_bytes.saturating_sub(self.report.bytes);
         if new_bytes > left_bytes {
-            return Err(Failed::Program(Refusal::TooLarge { new_bytes, left_bytes }));
+            return Err(Refusal::TooLarge { new_bytes, left_bytes }.into());
         }
-        new.into_iter().try_for_each(|(real, file)| self.copy(&real, file))?;
+        // The program last: one whose library can't be copied is not left without it.
+        new.into_iter().rev().try_for_each(|(real, file, meta)| self.file(&real, file, &meta))?;
         links.iter().try_for_each(|(path, text)| self.link(path, text))?;
         detours.iter().try_for_each(|dir| self.dir(dir).map(drop))
     }
 
-    fn copy(&mut self, real: &Path, mut from: File) -> Result<(), Failed> {
-        let changed = || Failed::Program(Refusal::Changed(real.to_owned()));
-        let meta = from.metadata().map_err(|_| changed())?;
+    fn file(&mut self, real: &Path, from: File, meta: &Metadata) -> Result<(), Failed> {
         let (parent, name) = self.parent(real)?;
-        let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&parent, name, how, Mode::from_raw_mode(0o700))
-            .named("openat", format_args!("{real:?}, O_CREAT|O_EXCL"))?;
-        let mut to = File::from(fd);
-        let copied = std::io::copy(&mut from, &mut to)
-            .and_then(|n| to.set_permissions(Permissions::from_mode(meta.mode() & 0o777)).map(|()| n));
-        if !copied.as_ref().is_ok_and(|n| *n == meta.len()) {
-            // Best effort: the directory is the caller's, who throws it away on an error.
-            let _ = rustix::fs::unlinkat(&parent, name, AtFlags::empty());
-            let cause = copied.named("copy_file_range", format_args!("{real:?}")).err();
-            return Err(cause.filter(is_ours).map_or_else(changed, Failed::All));
+        match self.copies.get(&(meta.dev(), meta.ino())).cloned() {
+            Some(first) => {
+                let (old_parent, old) = self.parent(&first)?;
+                rustix::fs::linkat(&old_parent, old, &parent, name, AtFlags::empty())
+                    .named("linkat", format_args!("{first:?}, {real:?}"))?;
+            }
+            None => {
+                copy(&parent, name, real, from, meta)?;
+                self.copies.insert((meta.dev(), meta.ino()), real.to_owned());
+                self.report.bytes += meta.len();
+            }
         }
         self.there.insert(real.to_owned());
-        self.report.bytes += meta.len();
-        let mtime_ns = meta.mtime() * 1_000_000_000 + meta.mtime_nsec();
-        self.report.sources.push(Source { path: real.to_owned(), size_bytes: meta.len(), mtime_ns });
+        let ns = |seconds, rest| seconds * 1_000_000_000 + rest;
+        self.report.sources.push(Source {
+            path: real.to_owned(),
+            size_bytes: meta.len(),
+            mtime_ns: ns(meta.mtime(), meta.mtime_nsec()),
+            ctime_ns: ns(meta.ctime(), meta.ctime_nsec()),
+        });
         Ok(())
     }
 
@@ -187,9 +184,29 @@ impl Work {
     }
 }
 
-/// Whether a failed copy is the fault of the side that is written.
-fn is_ours(cause: &SysError) -> bool {
-    matches!(cause.errno(), Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS | Errno::EFBIG)
+/// What a copy fails with when the side that is written is at fault.
+const FULL: [Errno; 4] = [Errno::ENOSPC, Errno::EDQUOT, Errno::EROFS, Errno::EFBIG];
+
+/// Copies one file, which must not change meanwhile.
+fn copy(parent: &OwnedFd, name: &OsStr, real: &Path, mut from: File, meta: &Metadata) -> Result<(), Failed> {
+    let how = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(parent, name, how, Mode::from_raw_mode(0o700))
+        .named("openat", format_args!("{real:?}, O_CREAT|O_EXCL"))?;
+    let mut to = File::from(fd);
+    let copied = std::io::copy(&mut from, &mut to).and_then(|n| {
+        to.set_permissions(Permissions::from_mode(meta.mode() & 0o777))?;
+        Ok(n == meta.len() && from.metadata()?.modified()? == meta.modified()?)
+    });
+    if matches!(copied, Ok(true)) {
+        return Ok(());
+    }
+    // Best effort: the directory is the caller's, who throws it away on an error.
+    let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
+    match copied.named("copy_file_range", format_args!("{real:?}")) {
+        Err(e) if FULL.contains(&e.errno()) => Err(e.into()),
+        Err(cause) => Err(Refusal::Unreadable(cause).into()),
+        Ok(_) => Err(Refusal::Changed(real.to_owned()).into()),
+    }
 }
 
 #[cfg(test)]
@@ -198,17 +215,17 @@ mod tests {
 
     fn work(host: &Path, into: &Path) -> Work {
         let (tree, into) = (Root::open(host).unwrap(), Root::open(into).unwrap());
-        Work { tree, into, limit_bytes: 1 << 20, there: HashSet::new(), report: Report::default() }
+        let (there, copies) = (HashSet::new(), HashMap::new());
+        Work { tree, into, limit_bytes: 1 << 30, there, copies, report: Report::default() }
     }
 
     #[test]
     fn a_program_that_vanishes_before_it_is_copied_is_named() {
         let (host, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut work = work(host.path(), into.path());
-        let Err(Failed::Program(Refusal::Unreadable { path, cause })) = work.add(&["/gone".into()]) else {
-            panic!()
-        };
-        assert_eq!((path.as_path(), cause.errno()), (Path::new("/gone"), Errno::ENOENT));
+        let Err(Failed::Program(Refusal::Unreadable(cause))) = work.add(&["/gone".into()]) else { panic!() };
+        assert_eq!(cause.errno(), Errno::ENOENT);
+        assert!(cause.args().contains("/gone"), "{cause}");
     }
 
     #[test]
@@ -217,11 +234,49 @@ mod tests {
         let mut work = work(Path::new("/"), into.path());
         // It says 0 bytes and has more, as a file that grows while it is read.
         let growing = File::open("/proc/version").unwrap();
-        let result = work.copy(Path::new("/bin/p"), growing);
-        assert!(
-            matches!(result, Err(Failed::Program(Refusal::Changed(path))) if path == Path::new("/bin/p"))
-        );
+        let meta = growing.metadata().unwrap();
+        let result = work.file(Path::new("/bin/p"), growing, &meta);
+        let Err(Failed::Program(why)) = result else { panic!() };
+        assert_eq!(why.to_string(), "/bin/p changed while it was read");
         assert!(!into.path().join("bin/p").exists());
         assert!(work.report.sources.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_after_it_was_looked_at_is_refused() {
+        let (host, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut work = work(host.path(), into.path());
+        std::fs::write(host.path().join("p"), "long").unwrap();
+        let file = File::options().read(true).write(true).open(host.path().join("p")).unwrap();
+        let meta = file.metadata().unwrap();
+        file.set_len(2).unwrap();
+        let result = work.file(Path::new("/p"), file, &meta);
+        assert!(matches!(result, Err(Failed::Program(Refusal::Changed(path))) if path == Path::new("/p")));
+        assert!(!into.path().join("p").exists());
+    }
+
+    #[test]
+    fn a_file_of_the_same_size_that_was_written_meanwhile_is_refused() {
+        let (host, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut work = work(host.path(), into.path());
+        std::fs::write(host.path().join("p"), "one").unwrap();
+        let file = File::options().read(true).write(true).open(host.path().join("p")).unwrap();
+        let meta = file.metadata().unwrap();
+        file.set_modified(meta.modified().unwrap() + std::time::Duration::from_nanos(1)).unwrap();
+        let result = work.file(Path::new("/p"), file, &meta);
+        assert!(matches!(result, Err(Failed::Program(Refusal::Changed(_)))));
+    }
+
+    #[test]
+    fn a_program_whose_library_cannot_be_copied_is_not_left_there_without_it() {
+        let (host, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut work = work(host.path(), into.path());
+        std::fs::write(host.path().join("p"), "program").unwrap();
+        // Something is in its way, which stands for whatever may hinder a copy.
+        std::fs::write(host.path().join("a.so"), "library").unwrap();
+        std::fs::create_dir(into.path().join("a.so")).unwrap();
+        let Err(Failed::All(cause)) = work.add(&["/p".into(), "/a.so".into()]) else { panic!() };
+        assert_eq!(cause.errno(), Errno::EEXIST);
+        assert!(!into.path().join("p").exists());
     }
 }

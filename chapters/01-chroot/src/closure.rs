@@ -1,6 +1,7 @@
 //! All files that one program would have in memory once it runs.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sys::SysError;
@@ -12,14 +13,9 @@ use crate::search::{Loader, MissingLibrary, Object};
 /// Why a program can't be taken along.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// It, its interpreter or a library can't be opened.
-    #[error("{}: {cause}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Mostly ENOENT or EACCES.
-        cause: SysError,
-    },
+    /// It, its interpreter or a library can't be opened: mostly ENOENT or EACCES.
+    #[error("{0}")]
+    Unreadable(#[from] SysError),
     /// A script, or no ELF file at all.
     #[error("{0}")]
     Elf(#[from] ElfError),
@@ -61,11 +57,25 @@ const NSS: [&str; 2] = ["libnss_files.so.2", "libnss_dns.so.2"];
 /// # Errors
 /// [`Refusal`].
 pub fn needs_of(host_root: &Path, program: &Path) -> Result<Vec<PathBuf>, Refusal> {
-    let open = |cause| Refusal::Unreadable { path: host_root.to_owned(), cause };
-    needs(&Root::open(host_root).map_err(open)?, program)
+    needs(&Root::open(host_root)?, program)
 }
 
+/// How coreutils built as one program installs each name that it has (its configure,
+/// `--enable-single-binary=shebangs`): a script of one line, `#!/usr/bin/coreutils` and this with the name.
+const ONE_OF_COREUTILS: &[u8] = b"--coreutils-prog-shebang=";
+
 pub(crate) fn needs(tree: &Root, program: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    match needs_of_elf(tree, program) {
+        Err(Refusal::Elf(ElfError::Script { interpreter, argument }))
+            if argument.as_bytes().starts_with(ONE_OF_COREUTILS) =>
+        {
+            Ok([vec![program.to_owned()], needs_of_elf(tree, &interpreter)?].concat())
+        }
+        other => other,
+    }
+}
+
+fn needs_of_elf(tree: &Root, program: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let (real, elf) = read(tree, program)?;
     let mut needs = vec![program.to_owned()];
     let interpreter = match (elf.linkage, &elf.interpreter) {
@@ -73,10 +83,10 @@ pub(crate) fn needs(tree: &Root, program: &Path) -> Result<Vec<PathBuf>, Refusal
         (Linkage::Static | Linkage::StaticPie, _) => return Ok(needs),
         _ => return Err(Refusal::NotAProgram),
     };
-    let (loader_real, loader_elf) = read(tree, &interpreter)
-        .map_err(|why| Refusal::Interpreter { path: interpreter.clone(), why: why.to_string() })?;
+    let bad = |why| Refusal::Interpreter { path: interpreter.clone(), why };
+    let (loader_real, loader_elf) = read(tree, &interpreter).map_err(|why| bad(why.to_string()))?;
     if loader_elf.abi != elf.abi {
-        return Err(Refusal::Interpreter { path: interpreter, why: "for another machine".to_owned() });
+        return Err(bad("for another machine".to_owned()));
     }
     needs.push(interpreter.clone());
     let loader = Loader::new(tree, &interpreter, &loader_real, elf.abi);
@@ -125,7 +135,6 @@ fn libraries(loader: &Loader, program: Object, mut names: Vec<OsString>) -> Resu
 }
 
 fn read(tree: &Root, path: &Path) -> Result<(PathBuf, Elf), Refusal> {
-    let unreadable = |cause| Refusal::Unreadable { path: path.to_owned(), cause };
-    let (file, found) = tree.open_file(path).map_err(unreadable)?;
+    let (file, found) = tree.open_file(path)?;
     Ok((found.real, Elf::read(&file)?))
 }

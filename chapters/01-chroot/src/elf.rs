@@ -5,13 +5,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use object::elf::{self, DynamicTag, FileHeader32, FileHeader64};
+use object::read::ReadCache;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
-use object::read::{ReadCache, StringTable};
 use object::{Endianness, ReadRef};
 
 /// For which machine code was made. A program and its libraries agree in all of it.
@@ -65,6 +65,8 @@ pub enum ElfError {
     Script {
         /// The program behind `#!`.
         interpreter: PathBuf,
+        /// What follows it: one argument, blanks and all.
+        argument: OsString,
     },
     /// It doesn't begin with 0x7f `ELF`.
     #[error("not ELF")]
@@ -72,9 +74,12 @@ pub enum ElfError {
     /// An object file or a core dump.
     #[error("ELF, but neither a program nor a library (e_type {0})")]
     NotLoadable(u16),
-    /// It contradicts itself, or ends too early.
+    /// It contradicts itself.
     #[error("damaged ELF: {0}")]
     Damaged(#[from] object::Error),
+    /// It ends before what it tells the kernel to map: whoever reads there gets SIGBUS.
+    #[error("cut off: it ends before the {0} bytes of which its headers speak")]
+    CutOff(u64),
     /// It could not be read.
     #[error("read: {0}")]
     Io(#[from] std::io::Error),
@@ -91,9 +96,10 @@ impl Elf {
         // binfmt_script.c: the kernel looks at the first 256 bytes for the interpreter.
         file.take(256).read_to_end(&mut start)?;
         if let Some(line) = start.strip_prefix(b"#!") {
-            let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_start();
+            let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii();
             let word = line.split(|b| matches!(b, b' ' | b'\t' | 0)).next().unwrap_or_default();
-            return Err(ElfError::Script { interpreter: OsStr::from_bytes(word).into() });
+            let argument = OsStr::from_bytes(line[word.len()..].trim_ascii()).to_owned();
+            return Err(ElfError::Script { interpreter: OsStr::from_bytes(word).into(), argument });
         }
         if !start.starts_with(b"\x7fELF") {
             return Err(ElfError::NotElf);
@@ -116,6 +122,10 @@ fn parse<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(data: R) -> Res
     let segments = header.program_headers(endian, data)?;
     let (mut interpreter, mut dynamic) = (None, &[][..]);
     for segment in segments {
+        let end = segment.p_offset(endian).into().saturating_add(segment.p_filesz(endian).into());
+        if segment.p_type(endian) == elf::PT_LOAD && data.len().is_ok_and(|size| end > size) {
+            return Err(ElfError::CutOff(end));
+        }
         if let Some(path) = segment.interpreter(endian, data)? {
             interpreter = Some(PathBuf::from(OsStr::from_bytes(path)));
         }
@@ -125,10 +135,17 @@ fn parse<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(data: R) -> Res
     }
     let entries = dynamic.iter().take_while(|d| d.tag(endian) != elf::DT_NULL);
     let entries: Vec<_> = entries.map(|d| (d.tag(endian), d.val(endian))).collect();
-    let table = names(&entries, segments, endian, data);
-    let all = |tag: DynamicTag| -> Result<Vec<OsString>, ElfError> {
-        let places = entries.iter().filter(|(t, _)| *t == tag).map(|(_, place)| *place);
-        places.map(|place| name_at(table, place)).collect()
+    let value = |tag| entries.iter().find(|(t, _)| *t == tag).map(|(_, v)| *v);
+    // The string table. DT_STRTAB is an address in memory; the PT_LOAD around it says where that is
+    // in the file.
+    let place = value(elf::DT_STRTAB).zip(value(elf::DT_STRSZ));
+    let mut loaded = segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD);
+    let table = loaded.find_map(|s| s.data_range(endian, data, place?.0, place?.1).ok()?);
+    let text =
+        |at: u64| table?.get(usize::try_from(at).ok()?..)?.split(|b| *b == 0).next().map(OsStr::from_bytes);
+    let text = |at| text(at).map(OsStr::to_owned).ok_or_else(|| ErrorKind::InvalidData.into());
+    let all = |tag: DynamicTag| -> Result<Vec<OsString>, std::io::Error> {
+        entries.iter().filter(|(t, _)| *t == tag).map(|(_, place)| text(*place)).collect()
     };
     let one = |tag| all(tag).map(|mut names| names.pop());
     let runpath = one(elf::DT_RUNPATH)?;
@@ -151,27 +168,4 @@ fn parse<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(data: R) -> Res
         runpath,
         soname: one(elf::DT_SONAME)?,
     })
-}
-
-/// The string table. DT_STRTAB is an address in memory; the PT_LOAD around it says where that is
-/// in the file.
-fn names<'a, P: ProgramHeader<Endian = Endianness>, R: ReadRef<'a>>(
-    entries: &[(DynamicTag, u64)],
-    segments: &[P],
-    endian: Endianness,
-    data: R,
-) -> Option<StringTable<'a, R>> {
-    let value = |tag| entries.iter().find(|(t, _)| *t == tag).map(|(_, v)| *v);
-    let (address, size) = (value(elf::DT_STRTAB)?, value(elf::DT_STRSZ)?);
-    let start = segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD).find_map(|s| {
-        let within = address.checked_sub(s.p_vaddr(endian).into())?;
-        (within < s.p_filesz(endian).into()).then(|| within.checked_add(s.p_offset(endian).into()))?
-    })?;
-    Some(StringTable::new(data, start, start.checked_add(size)?))
-}
-
-fn name_at<'a, R: ReadRef<'a>>(table: Option<StringTable<'a, R>>, place: u64) -> Result<OsString, ElfError> {
-    let name = table.and_then(|table| table.get(u32::try_from(place).ok()?).ok());
-    name.map(|n| OsStr::from_bytes(n).to_owned())
-        .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData).into())
 }

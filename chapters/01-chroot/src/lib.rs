@@ -47,7 +47,7 @@ mod root;
 mod search;
 mod walk;
 
-pub use assemble::{Refused, Report, Source, assemble, find_program};
+pub use assemble::{Refused, Report, Source, assemble};
 pub use closure::{Refusal, needs_of};
 pub use dev::{Device, Nodes, bind_console, default_devices, link_dev, make_devices, populate_dev};
 pub use enter::{enter_chroot, pivot_into};

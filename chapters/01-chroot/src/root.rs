@@ -94,27 +94,40 @@ impl Root {
     /// # Errors
     /// `EINVAL`: no regular file. `EFBIG`: too large. `EACCES`, `ELOOP`, `EIO`.
     pub fn read(&self, path: &Path) -> Result<Option<String>, SysError> {
-        let file = match self.open_file(path) {
-            Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
-            other => other?.0,
-        };
+        let bytes = self.read_bytes(path, READ_LIMIT_BYTES)?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    pub(crate) fn read_bytes(&self, path: &Path, limit_bytes: u64) -> Result<Option<Vec<u8>>, SysError> {
+        let Some(file) = self.find_file(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        let read = file.take(READ_LIMIT_BYTES + 1).read_to_end(&mut bytes);
-        if read.named("read", format_args!("{path:?}"))? as u64 > READ_LIMIT_BYTES {
+        let read = file.take(limit_bytes + 1).read_to_end(&mut bytes);
+        if read.named("read", format_args!("{path:?}"))? as u64 > limit_bytes {
             return Err(SysError::new("read", format!("{path:?}"), Errno::EFBIG));
         }
-        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(Some(bytes))
     }
 
-    /// Follows a path that exists, and says what lies on the way.
-    pub(crate) fn follow(&self, path: &Path) -> Result<Found, SysError> {
-        walk(&self.dir, path, Missing::Fail, true)
+    /// Where `path` leads: the same without links.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR`, `ELOOP`, `EACCES`.
+    pub fn real(&self, path: &Path) -> Result<PathBuf, SysError> {
+        Ok(walk(&self.dir, path, Missing::Fail, true)?.real)
     }
 
-    /// Opens a regular file for reading; `EINVAL` for anything else, which is never opened: a fifo
+    /// As [`Root::open_file`]; nothing where no file is.
+    pub(crate) fn find_file(&self, path: &Path) -> Result<Option<File>, SysError> {
+        match self.open_file(path) {
+            Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            other => Ok(Some(other?.0)),
+        }
+    }
+
+    /// Opens a regular file for reading, and says what lies on the way; `EINVAL` for anything else, which is never opened: a fifo
     /// would let us wait, and a device may do anything.
     pub(crate) fn open_file(&self, path: &Path) -> Result<(File, Found), SysError> {
-        let found = self.follow(path)?;
+        let found = walk(&self.dir, path, Missing::Fail, true)?;
         if kind(found.fd.as_fd())? != FileType::RegularFile {
             return Err(SysError::new("openat", format!("{path:?}, O_RDONLY"), Errno::EINVAL));
         }

@@ -6,12 +6,10 @@
 //! object and of those that needed it; then the directories of /etc/ld-musl-ARCH.path.
 //! LD_LIBRARY_PATH is left out: it is the user's, not the program's.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-use sys::Errno;
 
 use crate::Root;
 use crate::cache::{self, Entry};
@@ -19,19 +17,23 @@ use crate::elf::{Abi, Elf};
 
 /// A library that is not where the loader would look.
 #[derive(Debug, Default, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} needs the library {}, which is in none of {searched:?}{}", needed_by.display(), library.display(), because(rejected))]
+#[error("{} needs the library {}, which is in none of {}{}", needed_by.display(), library.display(), dirs(searched), files(rejected))]
 pub struct MissingLibrary {
     /// The program or library that needs it.
     pub needed_by: PathBuf,
     /// What it needs.
     pub library: OsString,
-    /// The directories that were searched, in this order.
+    /// The directories that were searched, in this order, and at its place /etc/ld.so.cache.
     pub searched: Vec<PathBuf>,
     /// Files of that name which a loader would pass by, and why.
     pub rejected: Vec<(PathBuf, String)>,
 }
 
-fn because(rejected: &[(PathBuf, String)]) -> String {
+fn dirs(searched: &[PathBuf]) -> String {
+    searched.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>().join(", ")
+}
+
+fn files(rejected: &[(PathBuf, String)]) -> String {
     rejected.iter().map(|(path, why)| format!("; {}: {why}", path.display())).collect()
 }
 
@@ -78,20 +80,19 @@ impl<'t> Loader<'t> {
         }
     }
 
-    /// Its own directories are compiled into the loader, and nobody can ask it without running
-    /// it. But it is installed in one of them: `/lib/x86_64-linux-gnu` with Debian's multiarch,
-    /// `/lib64` with Fedora, `/lib` with Arch. So the directory where the interpreter really is
-    /// gives that one, its twin below /usr, and `$LIB`. Too many do no harm: a library for
-    /// another machine is passed by, here as in the loader.
+    /// Its own directories are compiled into the loader, each with a slash at its end (SYSTEM_DIRS in
+    /// glibc's elf/dl-load.c). They stand there as text, so it needs
+    /// not be run to tell them: `/lib64/` with Fedora, `/nix/store/…-glibc-2.40/lib/` with NixOS.
     ///
     /// The glibc-hwcaps subdirectories, variants for newer processors, are not searched: the plain
     /// variant runs on every processor, and in a tree that has only that one the loader takes it.
     fn glibc(tree: &'t Root, real: &Path, abi: Abi) -> Self {
         let home = real.parent().unwrap_or(Path::new("/lib"));
         let lib = home.strip_prefix("/usr").or_else(|_| home.strip_prefix("/")).unwrap_or(home);
-        let width = if abi.is_64 { "lib64" } else { "lib32" };
-        let dirs = [lib, Path::new("lib"), Path::new(width)];
-        let dirs = dirs.iter().flat_map(|d| ["/", "/usr"].map(|p| Path::new(p).join(d))).collect();
+        let bytes = read(tree, real).unwrap_or_default();
+        let texts = bytes.split(|b| !b.is_ascii_graphic()).filter(|text| text.starts_with(b"/"));
+        let dirs = texts.filter_map(|text| text.strip_suffix(b"/")).filter(|dir| dir.len() > 3);
+        let dirs = once(dirs.map(|dir| OsStr::from_bytes(dir).into()).chain([home.into()]));
         let bytes = read(tree, Path::new(CACHE));
         let cache = bytes.as_deref().map(|b| cache::parse(b, abi.is_little_endian)).unwrap_or_default();
         let config = bytes.map(|_| CACHE.into());
@@ -114,38 +115,30 @@ impl<'t> Loader<'t> {
         self.is_musl && MUSL_OWN.iter().any(|own| name.as_bytes().starts_with(own.as_bytes()))
     }
 
-    /// Finds the library `name` that `objects[who]` needs.
-    pub(crate) fn find(
-        &self,
-        objects: &[Object],
-        who: usize,
-        name: &OsStr,
-    ) -> Result<Object, MissingLibrary> {
+    /// Finds the library `name` that `there[who]` needs.
+    pub(crate) fn find(&self, there: &[Object], who: usize, name: &OsStr) -> Result<Object, MissingLibrary> {
         let mut missing = MissingLibrary {
-            needed_by: objects[who].path.clone(),
+            needed_by: there[who].path.clone(),
             library: name.to_owned(),
             ..MissingLibrary::default()
         };
         if name.as_bytes().contains(&b'/') {
-            let path = expand(name, &objects[who].origin, &self.lib, self.abi);
+            let path = self.expand(name.as_bytes(), &there[who].origin);
+            missing.searched.extend(path.parent().map(Path::to_owned));
             return self.open(&path, who, &mut missing).ok_or(missing);
         }
-        for dir in self.paths_of(objects, who) {
-            if let Some(object) = self.look(&dir, name, who, &mut missing) {
-                return Ok(object);
-            }
-        }
-        for entry in self.cache.iter().filter(|e| e.name == name) {
-            if let Some(object) = self.open(&entry.path, who, &mut missing) {
-                let by_config = !self.dirs.contains(&object.origin);
+        let own = self.paths_of(there, who);
+        let below = |dir: &PathBuf| dir.join(name);
+        let cached = self.cache.iter().filter(|entry| entry.name == name).map(|entry| entry.path.clone());
+        for path in once(own.iter().map(below).chain(cached).chain(self.dirs.iter().map(below))) {
+            if let Some(object) = self.open(&path, who, &mut missing) {
+                let is_default = !self.is_musl && self.dirs.contains(&object.origin);
+                let by_config = self.config.is_some() && !is_default && !own.contains(&object.origin);
                 return Ok(Object { by_config, ..object });
             }
         }
-        for dir in &self.dirs {
-            if let Some(object) = self.look(dir, name, who, &mut missing) {
-                return Ok(Object { by_config: self.is_musl && self.config.is_some(), ..object });
-            }
-        }
+        let cache = self.config.iter().filter(|_| !self.is_musl);
+        missing.searched = once(own.iter().chain(cache).chain(&self.dirs).cloned());
         Err(missing)
     }
 
@@ -158,31 +151,30 @@ impl<'t> Loader<'t> {
 
     /// The directories that the objects themselves name.
     fn paths_of(&self, objects: &[Object], who: usize) -> Vec<PathBuf> {
-        let mut dirs = Vec::new();
-        let mut at = Some(who);
-        while let Some(n) = at {
-            let object = &objects[n];
-            dirs.extend(self.split(object.elf.rpath.as_deref(), object));
-            if self.is_musl || n == who {
-                dirs.extend(self.split(object.elf.runpath.as_deref(), object));
-            }
-            // glibc: an object with DT_RUNPATH is not interested in the DT_RPATH of those above it.
-            at = object.needed_by.filter(|_| self.is_musl || objects[who].elf.runpath.is_none());
-        }
-        dirs
+        // glibc: an object with DT_RUNPATH is not interested in the DT_RPATH of those above it.
+        let goes_on = self.is_musl || objects[who].elf.runpath.is_none();
+        let above = |n: &usize| objects[*n].needed_by.filter(|_| goes_on);
+        let lists = std::iter::successors(Some(who), above).flat_map(|n| {
+            let Object { elf, origin, .. } = &objects[n];
+            let runpath = elf.runpath.iter().filter(move |_| self.is_musl || n == who);
+            elf.rpath.iter().chain(runpath).map(move |list| (list.as_bytes(), origin))
+        });
+        let dirs = lists.flat_map(|(list, origin)| list.split(|b| *b == b':').map(move |dir| (dir, origin)));
+        dirs.filter(|(dir, _)| !dir.is_empty()).map(|(dir, origin)| self.expand(dir, origin)).collect()
     }
 
-    fn split(&self, list: Option<&OsStr>, object: &Object) -> Vec<PathBuf> {
-        let parts = list.unwrap_or_default().as_bytes().split(|b| *b == b':').filter(|p| !p.is_empty());
-        parts.map(|p| expand(OsStr::from_bytes(p), &object.origin, &self.lib, self.abi)).collect()
-    }
-
-    fn look(&self, dir: &Path, name: &OsStr, who: usize, missing: &mut MissingLibrary) -> Option<Object> {
-        if missing.searched.iter().any(|d| d == dir) {
-            return None;
+    /// Replaces `$ORIGIN`, `$LIB` and `$PLATFORM`, also with braces (ld.so(8), "Dynamic string tokens").
+    /// `$PLATFORM` is AT_PLATFORM of getauxval(3), here the plain name of the machine (linux/elf-em.h).
+    fn expand(&self, text: &[u8], origin: &Path) -> PathBuf {
+        let platforms = [(62, "x86_64"), (183, "aarch64"), (self.abi.machine, "i686")];
+        let platform = platforms.iter().find(|(machine, _)| *machine == self.abi.machine);
+        let platform = ("PLATFORM", platform.map_or("", |(_, name)| name).into());
+        let mut text = String::from_utf8_lossy(text).into_owned();
+        let values = [("ORIGIN", origin.to_string_lossy()), ("LIB", self.lib.to_string_lossy()), platform];
+        for (token, value) in values {
+            text = text.replace(&format!("${{{token}}}"), &value).replace(&format!("${token}"), &value);
         }
-        missing.searched.push(dir.to_owned());
-        self.open(&dir.join(name), who, missing)
+        text.into()
     }
 
     fn open(&self, path: &Path, who: usize, missing: &mut MissingLibrary) -> Option<Object> {
@@ -200,10 +192,7 @@ impl<'t> Loader<'t> {
         if !path.is_absolute() {
             return Err("not an absolute path".to_owned());
         }
-        let file = match self.tree.open_file(path) {
-            Err(e) if matches!(e.errno(), Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
-            other => other.map_err(|e| e.to_string())?.0,
-        };
+        let Some(file) = self.tree.find_file(path).map_err(|e| e.to_string())? else { return Ok(None) };
         let elf = Elf::read(&file).map_err(|e| e.to_string())?;
         if elf.abi != self.abi {
             return Err("for another machine".to_owned());
@@ -212,25 +201,13 @@ impl<'t> Loader<'t> {
     }
 }
 
-/// The bytes of a file of the loader's configuration, if it can be read.
+/// What the loader reads before it searches, if it can be read.
 fn read(tree: &Root, path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    tree.open_file(path).ok()?.0.take(64 << 20).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    tree.read_bytes(path, 64 << 20).ok()?
 }
 
-/// Replaces `$ORIGIN`, `$LIB` and `$PLATFORM`, also with braces (ld.so(8), "Dynamic string tokens").
-/// `$PLATFORM` is AT_PLATFORM of getauxval(3), here the plain name of the machine (linux/elf-em.h).
-fn expand(text: &OsStr, origin: &Path, lib: &Path, abi: Abi) -> PathBuf {
-    let platform = match abi.machine {
-        62 => "x86_64",
-        183 => "aarch64",
-        _ => "i686",
-    };
-    let mut text = text.to_string_lossy().into_owned();
-    let values = [("ORIGIN", origin.to_string_lossy()), ("LIB", lib.to_string_lossy())];
-    for (token, value) in values.into_iter().chain([("PLATFORM", platform.into())]) {
-        text = text.replace(&format!("${{{token}}}"), &value).replace(&format!("${token}"), &value);
-    }
-    text.into()
+/// The same in the same order, each only where it stands first.
+fn once(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    paths.filter(|path| seen.insert(path.clone())).collect()
 }

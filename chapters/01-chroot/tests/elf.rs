@@ -70,14 +70,16 @@ fn runpath_hides_rpath() {
 
 #[test]
 fn a_script_is_named_with_its_interpreter() {
-    for (text, interpreter) in [
-        ("#!/bin/sh\necho", "/bin/sh"),
-        ("#! /usr/bin/env python3\n", "/usr/bin/env"),
-        ("#!\t/bin/awk\t-f\n", "/bin/awk"),
-        ("#!", ""),
+    for (text, interpreter, argument) in [
+        ("#!/bin/sh\necho", "/bin/sh", ""),
+        ("#! /usr/bin/env python3\n", "/usr/bin/env", "python3"),
+        ("#!\t/bin/awk\t-f  -v x \n", "/bin/awk", "-f  -v x"),
+        ("#!", "", ""),
     ] {
         match read_bytes(text.as_bytes()) {
-            Err(ElfError::Script { interpreter: found }) => assert_eq!(found, Path::new(interpreter)),
+            Err(ElfError::Script { interpreter: found, argument: behind }) => {
+                assert_eq!((found.as_path(), behind.to_str()), (Path::new(interpreter), Some(argument)));
+            }
             other => panic!("{text:?}: {other:?}"),
         }
     }
@@ -98,5 +100,7 @@ fn other_files_and_damaged_ones_are_errors() {
         bad[end] ^= 0xff;
         let _ = read_bytes(&bad);
     }
-    assert!(read_bytes(&good[..200]).is_err());
+    let cut = read_bytes(&good[..good.len() - 1]).unwrap_err();
+    let text = format!("cut off: it ends before the {} bytes of which its headers speak", good.len());
+    assert_eq!(cut.to_string(), text);
 }

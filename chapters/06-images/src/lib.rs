@@ -51,3 +51,4 @@ pub use pack::{Compression, PackOptions, Packed, hides_all_below, pack_layer};
 pub use reference::{Reference, ReferenceError};
 pub use spec::{Descriptor, Index, Manifest, Platform, annotation, media};
 pub use unpack::{Owners, UnpackOptions, Unpacked, unpack_layer};
+pub use walk::remove_tree;

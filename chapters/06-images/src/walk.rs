@@ -77,19 +77,19 @@ pub(crate) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
     fs::read_dir(proc_path(dir))?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
-/// Removes `name` in `dir`, and all below it if it is a directory. No link is followed.
+/// Removes `name` in `dir`, and all below it if it is a directory. No link is followed. A directory that
+/// its owner closed (overlay's `work/work` has mode 000) is opened with chmod(2) first.
 ///
-/// [`fs::remove_dir_all`] holds one descriptor a level, and a layer may have more levels than a process
+/// [`fs::remove_dir_all`] holds one descriptor a level, and a tree may have more levels than a process
 /// may have descriptors. So the children of a child are moved up until nothing is left below.
-pub(crate) fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+///
+/// # Errors
+/// That of the call that failed; what stays then may have moved to the top of the tree.
+pub fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     if unlinked(dir, name)? {
         return Ok(());
     }
-    let open = |dir: BorrowedFd<'_>, name: &OsStr| {
-        let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(dir, name, how, Mode::empty())
-    };
-    let top = open(dir, name)?;
+    let top = open_up(dir, name)?;
     let mut number = 0_u64;
     while let left = names(top.as_fd())?
         && !left.is_empty()
@@ -98,16 +98,10 @@ pub(crate) fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
             if unlinked(top.as_fd(), &name)? {
                 continue;
             }
-            let sub = open(top.as_fd(), &name)?;
+            let sub = open_up(top.as_fd(), &name)?;
             for below in names(sub.as_fd())? {
-                if unlinked(sub.as_fd(), &below)? {
-                    continue;
-                }
-                while let Err(e) = rustix::fs::renameat(&sub, &below, &top, format!(".{number}")) {
-                    if !matches!(e, Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) {
-                        return Err(e.into());
-                    }
-                    number += 1;
+                if !unlinked(sub.as_fd(), &below)? {
+                    move_up(sub.as_fd(), &below, top.as_fd(), &mut number)?;
                 }
             }
             rustix::fs::unlinkat(&top, &name, AtFlags::REMOVEDIR)?;
@@ -116,10 +110,38 @@ pub(crate) fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
 }
 
+/// Moves a directory to the next free number in `top`.
+fn move_up(sub: BorrowedFd<'_>, name: &OsStr, top: BorrowedFd<'_>, number: &mut u64) -> Result<(), Errno> {
+    let mut opened = false;
+    loop {
+        match rustix::fs::renameat(sub, name, top, format!(".{number}")) {
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => *number += 1,
+            // Its `..` changes: rename(2) wants to write to it.
+            Err(Errno::ACCESS) if !opened => opened = open_up(sub, name).map(|_| true)?,
+            other => return other,
+        }
+    }
+}
+
+/// Opens a directory, which its owner may then read, write and search.
+fn open_up(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let how = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = rustix::fs::openat(dir, name, how | OFlags::PATH, Mode::empty())?;
+    if rustix::fs::fstat(&found)?.st_mode & 0o700 != 0o700 {
+        rustix::fs::chmod(proc_path(found.as_fd()), Mode::RWXU)?;
+    }
+    rustix::fs::openat(&found, ".", how, Mode::empty())
+}
+
 /// Whether it was no directory. unlink(2) of one: EISDIR on Linux, EPERM by POSIX.
 fn unlinked(dir: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    let is_dir = || {
+        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|s| FileType::from_raw_mode(s.st_mode).is_dir())
+    };
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
-        Err(Errno::ISDIR | Errno::PERM) => Ok(false),
+        Err(Errno::ISDIR) => Ok(false),
+        Err(Errno::PERM) if is_dir() => Ok(false),
         other => other.map(|()| true),
     }
 }

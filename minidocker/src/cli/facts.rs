@@ -43,7 +43,7 @@ pub(super) fn facts(store: &Store, base: &Base, layers: &[Root], request: &Reque
         group: from_layers(layers, "/etc/group")?,
         host_hostname,
         recursive_readonly: !request.host_config.binds.is_empty() && has_mount_setattr(),
-        masked: thermal_throttle(),
+        masked: security::masked_paths(),
     })
 }
 
@@ -68,14 +68,9 @@ fn from_layers(layers: &[Root], path: &str) -> Result<Option<String>, SysError> 
 fn has_mount_setattr() -> bool {
     let none = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map(|(reading, _)| reading);
     none.is_ok_and(|none| {
-        sys::mount_setattr_readonly(none.as_fd()).is_err_and(|e| e.errno() != Errno::ENOSYS)
+        let tried = sys::mount_setattr(none.as_fd(), sys::MountAttrFlags::MOUNT_ATTR_RDONLY);
+        tried.is_err_and(|e| e.errno() != Errno::ENOSYS)
     })
-}
-
-/// Docker masks these since GHSA-6fw5-f8r9-fgfm; virtual machines have none.
-fn thermal_throttle() -> Vec<PathBuf> {
-    let of_cpu = |n: usize| PathBuf::from(format!("/sys/devices/system/cpu/cpu{n}/thermal_throttle"));
-    (0..).map(of_cpu).take_while(|path| path.exists()).collect()
 }
 
 /// The files of the bundle besides its records.

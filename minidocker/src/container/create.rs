@@ -162,10 +162,25 @@ pub(crate) fn release_name(store: &Store, name: &str, id: &str) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::spec::{Config, HostConfig};
     use crate::store::Privilege;
+
+    /// A request with a new id and nothing else.
+    pub(in crate::container) fn request() -> Request {
+        Request {
+            version: crate::spec::VERSION,
+            id: crate::container::new_id().unwrap(),
+            name: String::new(),
+            created: jiff::Timestamp::now(),
+            image: "x".into(),
+            image_id: String::new(),
+            rootfs: None,
+            config: Config::default(),
+            host_config: HostConfig::default(),
+        }
+    }
 
     #[test]
     fn an_image_that_was_removed_meanwhile_makes_no_container() {
@@ -173,20 +188,8 @@ mod tests {
         let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
         let lower = dir.path().join("lower");
         fs::create_dir(&lower).unwrap();
-        let make = || {
-            let request = Request {
-                version: crate::spec::VERSION,
-                id: crate::container::new_id().unwrap(),
-                name: String::new(),
-                created: jiff::Timestamp::now(),
-                image: "x".into(),
-                image_id: String::new(),
-                rootfs: None,
-                config: Config::default(),
-                host_config: HostConfig::default(),
-            };
-            create(&store, request, &Contents { base: vec![lower.clone()], ..Contents::default() })
-        };
+        let make =
+            || create(&store, request(), &Contents { base: vec![lower.clone()], ..Contents::default() });
         assert!(make().is_ok());
         fs::remove_dir(&lower).unwrap();
         assert!(matches!(make(), Err(ContainerError::BaseGone(path)) if path == lower));

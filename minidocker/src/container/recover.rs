@@ -26,9 +26,7 @@ pub fn recover_all(store: &Store) -> Vec<ContainerError> {
         Ok(containers) => failures.extend(containers.iter().filter_map(|c| recover(store, c).err())),
         Err(e) => failures.push(e.into()),
     }
-    if let Err(e) = sweep(store) {
-        failures.push(e.into());
-    }
+    failures.extend(sweep(store).into_iter().map(ContainerError::from));
     failures
 }
 
@@ -45,7 +43,7 @@ pub fn recover(store: &Store, container: &Container) -> Result<(), ContainerErro
 }
 
 fn clear_dead(store: &Store, container: &Container) -> Result<(), ContainerError> {
-    let doomed = match container.request() {
+    let auto_remove = match container.request() {
         Err(e) if e.is_newer() => return Err(e),
         request => request.is_ok_and(|r| r.host_config.auto_remove),
     };
@@ -53,13 +51,18 @@ fn clear_dead(store: &Store, container: &Container) -> Result<(), ContainerError
         return clear_half_made(store, container);
     }
     let state = container.state()?;
-    let doomed = doomed && !state.waits;
     let at_rest = state.status != Status::Running && state.resources.is_empty();
-    if (at_rest && !doomed) || container.is_alive()? {
+    if (at_rest && (!auto_remove || state.waits)) || container.is_alive()? {
         return Ok(());
     }
     let Some(_lock) = Lock::try_exclusive(&container.lock_path())? else { return Ok(()) };
+    clear(store, container, auto_remove)
+}
+
+/// By what the record says now that the lock is ours: before, it may have been half made.
+fn clear(store: &Store, container: &Container, auto_remove: bool) -> Result<(), ContainerError> {
     let mut ledger = Ledger::open(&container.dir)?;
+    let doomed = auto_remove && !ledger.state.waits;
     let finished = finish(container, &mut ledger, UNSEEN);
     settle(store, container, finished, doomed)
 }
@@ -201,26 +204,38 @@ fn release_unrecorded(container: &Container) -> Result<(), ContainerError> {
     runtime::release(&runtime::Resource::Cgroup { dirs }).map_err(|e| leftover(&e))
 }
 
-/// Removes what a killed `create` or `remove` left: directories with a dot, and names of nobody.
-fn sweep(store: &Store) -> Result<(), StoreError> {
+/// Removes what a killed `create` or `remove` left: directories with a dot, and names of nobody. One
+/// that stays does not keep the others.
+fn sweep(store: &Store) -> Vec<StoreError> {
+    let (doomed, mut failures) = match doomed(store) {
+        Ok(found) => found,
+        Err(e) => return vec![e],
+    };
+    failures.extend(doomed.iter().filter_map(|path| remove_tree(store, path).err()));
+    failures
+}
+
+/// The leftovers that are nobody's, and why others can't be told.
+fn doomed(store: &Store) -> Result<(Vec<PathBuf>, Vec<StoreError>), StoreError> {
     let dir = store.containers();
     let entries = fs::read_dir(&dir).map_err(StoreError::io("openat", &dir, "O_RDONLY|O_DIRECTORY"))?;
     let names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
     let leftovers: Vec<&String> = names.iter().filter(|n| is_leftover(n)).collect();
     let links = fs::read_dir(store.names()).map_or(0, Iterator::count);
+    let (mut doomed, mut failures) = (Vec::new(), Vec::new());
     if leftovers.is_empty() && links <= names.len() {
-        return Ok(());
+        return Ok((doomed, failures));
     }
-    let doomed = {
-        // Whoever is making a container holds this lock until its own one is held.
-        let _containers = Lock::exclusive(&store.lock_of("containers"))?;
-        free_names(store);
-        leftovers
-            .into_iter()
-            .filter_map(|name| doom(&dir, name).transpose())
-            .collect::<Result<Vec<_>, _>>()?
-    };
-    doomed.iter().try_for_each(|path| remove_tree(store, path))
+    // Whoever is making a container holds this lock until its own one is held.
+    let _containers = Lock::exclusive(&store.lock_of("containers"))?;
+    free_names(store);
+    for name in leftovers {
+        match doom(&dir, name) {
+            Ok(path) => doomed.extend(path),
+            Err(e) => failures.push(e),
+        }
+    }
+    Ok((doomed, failures))
 }
 
 /// A leftover as `.gone-…`, which is nobody's; none if somebody is still making it.
@@ -277,5 +292,41 @@ mod tests {
             waiting.join().unwrap()
         });
         assert!(waits);
+    }
+
+    /// A container of `request`, whose lock nobody holds any more.
+    fn made(store: &Store) -> Container {
+        let request = crate::container::create::tests::request();
+        let made = crate::container::create(store, request, &crate::container::Contents::default());
+        made.unwrap().container
+    }
+
+    #[test]
+    fn a_container_that_waits_since_the_first_look_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let container = made(&store);
+        Ledger::open(&container.dir).unwrap().change(|state| state.waits = true).unwrap();
+        clear(&store, &container, true).unwrap();
+        assert!(container.dir.exists());
+        Ledger::open(&container.dir).unwrap().change(|state| state.waits = false).unwrap();
+        clear(&store, &container, true).unwrap();
+        assert!(!container.dir.exists());
+    }
+
+    #[test]
+    fn one_leftover_that_stays_does_not_keep_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        // Its lock can't be opened: a directory stands there.
+        for name in [".new-a/lock", ".new-b", ".new-c/lock", ".gone-d/upper"] {
+            fs::create_dir_all(store.containers().join(name)).unwrap();
+        }
+        let failures = sweep(&store);
+        assert_eq!(failures.len(), 2, "{failures:?}");
+        let mut left: Vec<_> =
+            fs::read_dir(store.containers()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".new-a", ".new-c"]);
     }
 }

@@ -101,7 +101,7 @@ impl<'p> Child<'p> {
     }
 
     fn root(&self) -> Result<&Root, Failure> {
-        self.root.as_ref().ok_or_else(|| Failure::ours("a step needs the rootfs before it is mounted"))
+        self.root.as_ref().ok_or_else(no_root)
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), Failure> {
@@ -124,7 +124,14 @@ impl<'p> Child<'p> {
             Step::Rootfs(rootfs) => self.mount_rootfs(rootfs),
             Step::Mount(mount) => {
                 let bundle = self.plan.rootfs.parent().unwrap_or(Path::new("/"));
-                mounts::mount(self.root()?, mount, bundle, &self.sources)
+                let root = self.root.as_ref().ok_or_else(no_root)?;
+                mounts::mount(root, mount, bundle, &mut self.sources)?;
+                let is_bind = mount.flags.contains(sys::MsFlags::MS_BIND);
+                if is_bind && self.plan.no_devices {
+                    mounts::forbid_devices(root, &mount.destination)
+                } else {
+                    Ok(())
+                }
             }
             Step::ReadonlyTree(at) => mounts::readonly_tree(self.root()?, at),
             Step::Devices(devices, how) => make_devices(self.root()?, devices, *how),
@@ -163,6 +170,14 @@ impl<'p> Child<'p> {
             namespaces::become_root(how).map_err(failed)?;
         }
         sys::setsid().map_err(|e| Failure::of("cannot start a session", &e))?;
+        // A key of the caller's session (ecryptfs, Kerberos) is none of the program's. Without keys there is
+        // nothing to leave; who is filtered can't use any; and who has too many still gets a container.
+        match sys::join_session_keyring() {
+            Err(e) if !matches!(e.errno(), Errno::ENOSYS | Errno::EPERM | Errno::EDQUOT) => {
+                return Err(Failure::of("cannot start a session keyring", &e));
+            }
+            _ => {}
+        }
         rustix::process::umask(Mode::from_raw_mode(0o022));
         sys::default_signals().map_err(|e| Failure::of("cannot reset the signals", &e))
     }
@@ -176,8 +191,8 @@ impl<'p> Child<'p> {
                 sys::mount(Some(source), at, None, flags, None).map_err(|e| Failure::of(NO_ROOTFS, &e))?;
             }
         }
-        self.root = Some(Root::open(at).map_err(|e| Failure::of(NO_ROOTFS, &e))?);
-        Ok(())
+        let root = self.root.insert(Root::open(at).map_err(|e| Failure::of(NO_ROOTFS, &e))?);
+        if self.plan.no_devices { mounts::forbid_devices(root, Path::new("/")) } else { Ok(()) }
     }
 
     /// A terminal of the container's own devpts: so ttyname(3) inside finds it.
@@ -217,6 +232,10 @@ impl<'p> Child<'p> {
         rustix::stdio::dup2_stderr(&self.stdio.stderr).map_err(failed)?;
         Ok(())
     }
+}
+
+fn no_root() -> Failure {
+    Failure::ours("a step needs the rootfs before it is mounted")
 }
 
 /// Only a try tells whether we may make nodes: root may lack CAP_MKNOD, and a device list above us

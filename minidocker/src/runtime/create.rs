@@ -62,9 +62,10 @@ pub fn create(
         plan.how = Some(how_to_write(uid, gid).map_err(|e| Failure::of("cannot read our own id maps", &e))?);
     }
     let group = make_group(plan, ledger, &mut listed)?;
-    // In a user namespace mknod(2) of a device gives EPERM anyway.
-    let without_mknod =
-        !listed && !plan.namespaces.contains(CloneFlags::CLONE_NEWUSER) && plan.forbid_mknod();
+    // In a user namespace mknod(2) of a device gives EPERM anyway, and what opens a node is the right of
+    // the user who started us.
+    plan.no_devices = !listed && !plan.namespaces.contains(CloneFlags::CLONE_NEWUSER);
+    let without_mknod = plan.no_devices && plan.forbid_mknod();
     let fifo = exec_fifo(bundle).map_err(|e| Failure::of("cannot make the exec fifo", &e))?;
     let (ours, theirs) = reports().map_err(|e| Failure::of("cannot make a socket pair", &e))?;
     let (pid, pidfd) = clone_child(plan, group, stdio, fifo, theirs)?;

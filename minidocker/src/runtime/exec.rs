@@ -149,7 +149,7 @@ fn interpreter(path: &Path) -> Option<PathBuf> {
     let file = std::fs::File::open(path).ok()?;
     match chroot::elf::Elf::read(&file) {
         Ok(elf) => elf.interpreter,
-        Err(chroot::elf::ElfError::Script { interpreter }) => Some(interpreter),
+        Err(chroot::elf::ElfError::Script { interpreter, .. }) => Some(interpreter),
         Err(_) => None,
     }
 }

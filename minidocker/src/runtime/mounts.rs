@@ -3,13 +3,16 @@
 //! runc: `libcontainer/rootfs_linux.go` (`mountToRootfs`, `checkProcMount`).
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{OFlags, PROC_SUPER_MAGIC};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use rustix::fs::{FileType, OFlags, PROC_SUPER_MAGIC};
 
 use chroot::{Mount, MountError, Root};
-use sys::MsFlags;
+use sys::{Errno, MountAttrFlags, MsFlags, SysError};
 
 use super::Failure;
 use super::reason::not_mounted;
@@ -34,7 +37,12 @@ pub(super) fn open_sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
 }
 
 /// Mounts one thing below the rootfs of the container whose directory is `bundle`.
-pub(super) fn mount(root: &Root, mount: &Mount, bundle: &Path, sources: &[Source]) -> Result<(), Failure> {
+pub(super) fn mount(
+    root: &Root,
+    mount: &Mount,
+    bundle: &Path,
+    sources: &mut Vec<Source>,
+) -> Result<(), Failure> {
     let destination = &mount.destination;
     let is_tmpfs = mount.fstype.as_deref() == Some("tmpfs");
     // What is already there; nothing is no error, it will be made. For those that every container has, the
@@ -51,9 +59,10 @@ pub(super) fn mount(root: &Root, mount: &Mount, bundle: &Path, sources: &[Source
         return Err(Failure::ours(message).advise("a link of the image leads there", "name another place"));
     }
     if keeps_propagation(mount)
-        && let Some(source) = sources.iter().find(|source| Some(&source.path) == mount.source.as_ref())
+        && let Some(at) = sources.iter().position(|source| Some(&source.path) == mount.source.as_ref())
     {
-        return attach(root, source, mount).map_err(|e| {
+        // Taken out: a tree can be attached once, and the next mount of this path has another copy.
+        return attach(root, &sources.remove(at), mount).map_err(|e| {
             not_mounted(mount, &MountError::Call { destination: destination.clone(), source: e })
         });
     }
@@ -70,8 +79,34 @@ fn attach(root: &Root, source: &Source, mount: &Mount) -> Result<(), sys::SysErr
     let place = if is_dir { root.make_dir_all(to, 0o755) } else { root.make_file(to) }?;
     sys::move_mount(source.tree.as_fd(), place.as_fd())?;
     let top = root.open_in(to, OFlags::PATH)?;
-    let top = format!("/proc/self/fd/{}", top.as_raw_fd());
-    sys::mount(None, top.as_ref(), None, mount.propagation, None)
+    let place = place_of(&top);
+    let asked = mount.flags - (MsFlags::MS_BIND | MsFlags::MS_REC);
+    if !asked.is_empty() {
+        remount_with(&place, asked)?;
+    }
+    sys::mount(None, &place, None, mount.propagation, None)
+}
+
+/// mount(2) takes a path; this one leads to exactly what is open.
+fn place_of(open: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()))
+}
+
+/// Adds flags to one mount. A remount sets all of them anew (mount(2)), so those that it has are named too.
+fn remount_with(place: &Path, flags: MsFlags) -> Result<(), SysError> {
+    let has = statvfs(place).map_err(|e| SysError::of("statfs", format!("{place:?}"), e))?.flags();
+    let table = [
+        (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ];
+    let kept = table.into_iter().filter(|(flag, _)| has.contains(*flag)).map(|(_, kept)| kept);
+    let how = kept.fold(MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags, |all, flag| all | flag);
+    sys::mount(None, place, None, how, None)
 }
 
 fn is_proc(there: &OwnedFd) -> bool {
@@ -91,6 +126,77 @@ fn with_mode_of<'m>(there: &OwnedFd, mount: &'m Mount) -> Cow<'m, Mount> {
 /// Makes the mount at `destination`, and all below it, read-only.
 pub(super) fn readonly_tree(root: &Root, destination: &Path) -> Result<(), Failure> {
     let top = root.open_in(destination, OFlags::PATH);
-    top.and_then(|top| sys::mount_setattr_readonly(top.as_fd()))
+    top.and_then(|top| sys::mount_setattr(top.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY))
         .map_err(|e| Failure::of(format!("cannot make {} read-only", destination.display()), &e))
+}
+
+/// No device node of the mount at `destination`, nor of those below it, can be opened: an image or a
+/// volume may bring a node of the host's disk, and no cgroup's device list stands before it here. A device
+/// that every container has may be bound by itself (`-v /dev/null:/etc/file`).
+pub(super) fn forbid_devices(root: &Root, destination: &Path) -> Result<(), Failure> {
+    let forbid = || {
+        let top = root.open_in(destination, OFlags::PATH)?;
+        if is_default_device(&top) {
+            return Ok(());
+        }
+        match sys::mount_setattr(top.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV) {
+            // Before Linux 5.12, or filtered: mount by mount.
+            Err(e) if matches!(e.errno(), Errno::ENOSYS | Errno::EPERM) => forbid_one_by_one(&top),
+            other => other,
+        }
+    };
+    forbid().map_err(|e: SysError| {
+        Failure::of(format!("cannot forbid the devices below {}", destination.display()), &e)
+    })
+}
+
+fn is_default_device(top: &OwnedFd) -> bool {
+    rustix::fs::fstat(top).is_ok_and(|file| {
+        let number = (rustix::fs::major(file.st_rdev), rustix::fs::minor(file.st_rdev));
+        FileType::from_raw_mode(file.st_mode) == FileType::CharacterDevice
+            && chroot::default_devices().iter().any(|device| device.number == number)
+    })
+}
+
+fn forbid_one_by_one(top: &OwnedFd) -> Result<(), SysError> {
+    let place = place_of(top);
+    let failed = |call, path: &Path, e| SysError::of(call, format!("{path:?}"), e);
+    let top = std::fs::read_link(&place).map_err(|e| failed("readlink", &place, e))?;
+    let table = Path::new("/proc/self/mountinfo");
+    let table = std::fs::read(table).map_err(|e| failed("read", table, e))?;
+    mount_points(&table)
+        .iter()
+        .filter(|point| point.starts_with(&top))
+        .try_for_each(|point| remount_with(point, MsFlags::MS_NODEV))
+}
+
+/// The fifth field of each line of mountinfo, in which a blank is written as `\040` (proc_pid_mountinfo(5)).
+fn mount_points(table: &[u8]) -> Vec<PathBuf> {
+    let fields =
+        table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    fields.map(unescaped).collect()
+}
+
+fn unescaped(field: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, after)) = rest.split_first() {
+        let octal =
+            after.get(..3).filter(|_| first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &after[3..] } else { after };
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_with_their_escapes() {
+        let table = b"22 1 0:21 / /proc rw - proc proc rw\n23 1 8:1 / /a\\040b\\134c rw - ext4 x rw\n";
+        assert_eq!(mount_points(table), [Path::new("/proc"), Path::new("/a b\\c")]);
+    }
 }

@@ -43,6 +43,8 @@ pub struct Plan {
     pub cgroup: Option<PathBuf>,
     /// Device rules, where a list is to be set.
     pub device_rules: Vec<cgroups::DeviceRule>,
+    /// No device that the rootfs or a bind brings along may be opened, where no list can be set.
+    pub no_devices: bool,
     /// Where the rootfs is mounted.
     pub rootfs: PathBuf,
     /// Whether the program gets a terminal, and its size (rows, columns) where the caller knows it.
@@ -79,6 +81,7 @@ impl Plan {
             how: None,
             cgroup: linux.cgroups_path().clone(),
             device_rules: devices::rules(linux)?,
+            no_devices: false,
             steps: steps(spec, process, &rootfs, wanted)?,
             rootfs,
             terminal,

@@ -43,7 +43,7 @@ kinds! {
     JoinCgroup = "join-cgroup" in "03-cgroups",
     /// A cgroup namespace, rooted where the child now is.
     CgroupNamespace = "cgroup-namespace" in "02-namespaces",
-    /// Becomes root of its user namespace, and leads a session.
+    /// Becomes root of its user namespace, leads a session, and has a session keyring of its own.
     Root = "root" in "02-namespaces",
     /// Takes hold of the sources whose mounts stay in step with the host's.
     Sources = "sources" in "02-namespaces",

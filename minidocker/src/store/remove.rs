@@ -1,14 +1,15 @@
 //! Removing a tree that a container wrote.
 
-use std::fs;
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use rustix::fs::{CWD, FlockOperation};
 
 use super::{Privilege, Store, StoreError, in_id_map};
 
-/// Removes `tree` and all below it; gone already is success. Rootless, files of subordinate ids
-/// can't be removed from outside: then a child that entered the store's id map does it.
+/// Removes `tree` and all below it, however deep; gone already is success. Rootless, files of
+/// subordinate ids can't be removed from outside: then a child that entered the store's id map does it.
 ///
 /// # Errors
 /// `Sys` with the path that stayed.
@@ -22,36 +23,22 @@ pub fn remove_tree(store: &Store, tree: &Path) -> Result<(), StoreError> {
 }
 
 fn plain(tree: &Path) -> std::io::Result<()> {
-    let first = match fs::remove_dir_all(tree) {
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => e,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        other => return other,
-    };
-    // Directories without r, w or x for their owner (overlay's work/work has mode 000).
-    if open_up(tree).is_err() {
-        return Err(first);
+    // Another command may remove the same leftover, and renames in it: wait until it is done.
+    let held = File::open(tree).ok();
+    if let Some(dir) = &held {
+        rustix::io::retry_on_intr(|| rustix::fs::flock(dir, FlockOperation::LockExclusive))?;
     }
-    fs::remove_dir_all(tree)
-}
-
-/// Gives the owner access to every directory below `dir`.
-fn open_up(dir: &Path) -> std::io::Result<()> {
-    // chmod(2) follows links.
-    if !fs::symlink_metadata(dir)?.is_dir() {
-        return Ok(());
+    match images::remove_tree(CWD, tree.as_os_str()) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
     }
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -64,5 +51,31 @@ mod tests {
         remove_tree(&store, &tree).unwrap();
         assert!(!tree.exists());
         remove_tree(&store, &tree).unwrap();
+    }
+
+    /// Deeper than a process may have descriptors, and deeper than a path may be long (PATH_MAX).
+    #[test]
+    fn a_deep_tree_with_closed_directories_is_removed_by_two_at_once() {
+        use rustix::fs::{Mode, OFlags};
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        let open = OFlags::PATH | OFlags::DIRECTORY;
+        let mut here = rustix::fs::open(&tree, open, Mode::empty()).unwrap();
+        for level in 0..3_000 {
+            rustix::fs::mkdirat(&here, "level", Mode::RWXU).unwrap();
+            let below = rustix::fs::openat(&here, "level", open, Mode::empty()).unwrap();
+            if level % 100 == 99 {
+                rustix::fs::mkdirat(&here, "closed", Mode::empty()).unwrap();
+            }
+            here = below;
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| remove_tree(&store, &tree).unwrap());
+            }
+        });
+        assert!(!tree.exists());
     }
 }

@@ -51,7 +51,7 @@ impl Room {
         let dirs = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"].map(Path::new);
         let found: Vec<PathBuf> = programs
             .iter()
-            .map(|name| chroot::find_program(Path::new("/"), name.as_ref(), &dirs).unwrap())
+            .map(|name| dirs.iter().map(|dir| dir.join(name)).find(|path| path.exists()).unwrap())
             .collect();
         let report = chroot::assemble(Path::new("/"), &found, &self.rootfs(), u64::MAX).unwrap();
         assert!(report.refused.is_empty(), "{:?}", report.refused);

@@ -1,6 +1,8 @@
 //! Trees of a foreign host in a temporary directory, with ELF files that hold headers alone.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod made;
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,8 @@ pub(crate) struct Elf<'a> {
     pub(crate) is_pie: bool,
     /// ET_DYN is 3, ET_EXEC 2, ET_REL 1.
     pub(crate) e_type: u16,
+    /// Texts among its data, each with a zero behind it.
+    pub(crate) texts: &'a [&'a str],
 }
 
 /// A library for x86_64.
@@ -39,7 +43,16 @@ pub(crate) const LIB: Elf<'static> = Elf {
     soname: None,
     is_pie: false,
     e_type: 3,
+    texts: &[],
 };
+
+/// The loader of a glibc that was configured with this directory (Debian's has more of them).
+pub(crate) const LOADER: Elf<'static> =
+    Elf { soname: Some("ld-linux-x86-64.so.2"), texts: &["/lib64/", "/usr/lib64/"], ..LIB };
+
+/// What Debian compiles into its loader.
+pub(crate) const DEBIAN_DIRS: &[&str] =
+    &["/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/", "/lib/", "/usr/lib/"];
 
 /// A program for glibc on x86_64.
 pub(crate) const PROGRAM: Elf<'static> =
@@ -62,10 +75,14 @@ impl Elf<'_> {
         self.soname.iter().for_each(|n| name(14, n));
         self.rpath.iter().for_each(|n| name(15, n));
         self.runpath.iter().for_each(|n| name(29, n));
+        // As in a real one: the list follows other data, and stands there twice.
+        let texts = self.texts.iter().chain(self.texts).flat_map(|text| [text.as_bytes(), b"\0"]);
+        let texts: Vec<u8> = std::iter::once(&b"\x01\x9c"[..]).chain(texts).flatten().copied().collect();
         let names_at = header + 3 * segment;
         let interpreter_at = names_at + names.len();
         names.extend_from_slice(self.interpreter.unwrap_or_default().as_bytes());
         names.push(0);
+        names.extend_from_slice(&texts);
         let dynamic_at = (names_at + names.len()).next_multiple_of(8);
         entries.push((5, BASE + names_at as u64)); // DT_STRTAB
         entries.push((10, (interpreter_at - names_at) as u64)); // DT_STRSZ
@@ -146,10 +163,7 @@ impl Tree {
         for name in ["lib", "lib64", "bin"] {
             tree.link(name, &format!("usr/{name}"));
         }
-        tree.elf(
-            "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-            &Elf { soname: Some("ld-linux-x86-64.so.2"), ..LIB },
-        );
+        tree.elf("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", &Elf { texts: DEBIAN_DIRS, ..LOADER });
         tree.link("usr/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
         tree
     }
@@ -175,8 +189,27 @@ impl Tree {
         self.file(path, &elf.bytes())
     }
 
+    /// A library whose soname is a link to the file with the whole version.
+    pub(crate) fn library(&self, dir: &str, soname: &str, file: &str, elf: &Elf<'_>) -> &Self {
+        self.elf(&format!("{dir}/{file}"), &Elf { soname: Some(soname), ..*elf });
+        self.link(&format!("{dir}/{soname}"), file)
+    }
+
     pub(crate) fn link(&self, path: &str, text: &str) -> &Self {
         symlink(text, self.place(path)).unwrap();
+        self
+    }
+
+    /// Another name for the same file.
+    pub(crate) fn hard_link(&self, path: &str, old: &str) -> &Self {
+        std::fs::hard_link(self.place(old), self.place(path)).unwrap();
+        self
+    }
+
+    /// Makes a file longer by a hole.
+    pub(crate) fn hole(&self, path: &str, size_bytes: u64) -> &Self {
+        let file = std::fs::File::options().append(true).open(self.place(path)).unwrap();
+        file.set_len(size_bytes).unwrap();
         self
     }
 

@@ -91,7 +91,7 @@ impl Room {
         let dirs = ["/bin", "/usr/bin", "/sbin", "/usr/sbin"].map(Path::new);
         let find = |name: &&str| match Path::new(name) {
             path if path.is_absolute() => path.to_owned(),
-            name => chroot::find_program(Path::new("/"), name.as_ref(), &dirs).unwrap(),
+            name => dirs.iter().map(|dir| dir.join(name)).find(|path| path.exists()).unwrap(),
         };
         let found: Vec<PathBuf> = programs.iter().map(find).collect();
         fs::create_dir_all(room.rootfs().join("tmp")).unwrap();

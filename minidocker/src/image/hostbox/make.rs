@@ -1,16 +1,19 @@
 //! Making hostbox: choose, assemble, try, pack, name.
 
+use std::cell::LazyCell;
 use std::path::{Path, PathBuf};
 
 use images::{
     Compression, Layout, Manifest, Owners, PackOptions, Platform, Reference, media, pack_layer, spec,
 };
 
+use chroot::Refused;
 use payload::FILL_INS;
 use sys::SysError;
 
-use super::programs::{self, EXTRA, Found, GUARANTEED, appeared, is_on_path};
+use super::programs::{self, EXTRA, Found, GUARANTEED, appeared, is_on_path, settled};
 use super::record::{ANNOTATION, Record};
+use super::refused::{self, hindrances};
 use super::{files, trial::trial};
 use crate::image::{ImageError, load};
 use crate::store::Store;
@@ -29,6 +32,8 @@ struct Chosen {
     absent: Vec<String>,
     /// Applets of busybox in place of absent programs, and where it is.
     applets: Vec<(&'static str, PathBuf)>,
+    /// Files that were found in place of a program, and can't be taken as they are.
+    watched: Vec<PathBuf>,
 }
 
 /// Makes the image and gives it its name. The caller holds the images lock. Gives what is to be told.
@@ -57,13 +62,13 @@ fn build(
     host: &Path,
     tree: &Path,
 ) -> Result<Vec<String>, ImageError> {
-    let Chosen { programs, mut notices, absent, applets } = choose(host, applets);
+    let Chosen { programs, mut notices, absent, applets, watched } = choose(host, applets);
     let paths: Vec<PathBuf> = programs.iter().chain(&applets).map(|(_, path)| path.clone()).collect();
     let limit_bytes = LIMIT_BYTES - payload::PROGRAM.len() as u64;
     let report = chroot::assemble(host, &paths, tree, limit_bytes).map_err(ImageError::HostboxCall)?;
     for (name, path) in programs.iter().filter(|(name, _)| no_fill_in(name)) {
         if let Some(refused) = report.refused.iter().find(|r| r.program == *path) {
-            notices.push(format!("hostbox has no {name}: {}: {}", path.display(), refused.why));
+            notices.push(refused::notice(name, refused));
         }
     }
     let taken = |path: &PathBuf| !report.refused.iter().any(|r| r.program == *path);
@@ -76,57 +81,62 @@ fn build(
     let shell = programs.iter().chain(&applets).find(|(name, path)| *name == "sh" && taken(path));
     let Some((_, shell)) = shell else {
         return Err(ImageError::Hostbox(format!(
-            "this machine has no sh to take along ({})",
-            notices.join("; ")
+            "this machine has no sh to take along\n  do: install dash, bash, or a static busybox\n{}",
+            notices.iter().find(|notice| notice.starts_with("hostbox has no sh:")).map_or("", String::as_str)
         )));
     };
     let elsewhere = programs.iter().filter(|(_, path)| !is_on_path(path));
     for (name, path) in elsewhere.chain(&applets).filter(|(_, path)| taken(path)) {
-        files::link(tree, name, path).map_err(ImageError::HostboxCall)?;
+        files::link(tree, name, &settled(host, path)).map_err(ImageError::HostboxCall)?;
     }
-    let real_shell = std::fs::canonicalize(programs::on_host(host, shell)).unwrap_or_default();
+    let real_shell = chroot::Root::open(host).and_then(|tree| tree.real(shell)).unwrap_or_default();
     files::write(tree, &real_shell).map_err(ImageError::HostboxCall)?;
     trial(tree, shell, store.privilege()).map_err(ImageError::Hostbox)?;
-    name(store, layout, reference, tree, &Record::new(host, &report, absent))?;
+    name(store, layout, reference, tree, &Record::new(host, &report, absent, &watched))?;
     Ok(notices)
 }
 
-/// `applets` tells what a busybox can do.
+/// `applets` tells what a busybox can do: it stands in for what the host has not, or has in a form that
+/// can't be taken.
 fn choose(host: &Path, applets: impl Fn(&Path, &Path) -> Vec<String>) -> Chosen {
     let mut chosen = Chosen::default();
-    let mut wanted_of_busybox = Vec::new();
-    for name in GUARANTEED.into_iter().chain(EXTRA) {
-        match programs::find(host, name) {
-            Found::At(path) => chosen.programs.push((name, path)),
-            Found::Foreign(real) if no_fill_in(name) => {
-                chosen
-                    .notices
-                    .push(format!("hostbox has no {name}: {} is not of the system", real.display()));
-            }
-            Found::Foreign(_) => {}
-            Found::Absent => {
-                if !appeared(host, name) {
-                    chosen.absent.push(name.to_owned());
-                }
-                if !FILL_INS.contains(&name) {
-                    wanted_of_busybox.push(name);
-                }
-            }
-        }
-    }
     let busybox = match programs::find(host, "busybox") {
-        Found::At(path) if !wanted_of_busybox.is_empty() => Some((applets(host, &path), path)),
+        Found::At(path) => Some(path),
         _ => None,
     };
-    for name in wanted_of_busybox {
-        match &busybox {
-            Some((applets, path)) if applets.iter().any(|a| a == name) => {
-                chosen.applets.push((name, path.clone()))
+    let list = LazyCell::new(|| busybox.as_ref().map_or(Vec::new(), |path| applets(host, path)));
+    let applet =
+        |name| busybox.as_ref().filter(|_| !FILL_INS.contains(&name) && list.iter().any(|a| a == name));
+    // With nothing to stand in, the reason is told when the program was to be copied.
+    let refusal = |path: &PathBuf| {
+        let why = busybox.as_ref().and_then(|_| chroot::needs_of(host, path).err());
+        why.map(|why| Refused { program: path.clone(), why })
+    };
+    for name in GUARANTEED.into_iter().chain(EXTRA) {
+        let found = programs::find(host, name);
+        if let Found::At(path) = found {
+            match refusal(&path).zip(applet(name)) {
+                Some((refused, busybox)) => {
+                    chosen.watched.extend(hindrances(&refused));
+                    chosen.applets.push((name, busybox.clone()));
+                }
+                None => chosen.programs.push((name, path)),
             }
-            _ if GUARANTEED.contains(&name) => {
-                chosen.notices.push(format!("hostbox has no {name}: this machine has none"));
-            }
-            _ => {}
+            continue;
+        }
+        if appeared(host, name) {
+            chosen.watched.extend(programs::places(name));
+        } else {
+            chosen.absent.push(name.to_owned());
+        }
+        if let Some(busybox) = applet(name) {
+            chosen.applets.push((name, busybox.clone()));
+        } else if no_fill_in(name) {
+            let why = match found {
+                Found::Foreign(real) => format!("{} is not of the system", real.display()),
+                _ => "this machine has none".to_owned(),
+            };
+            chosen.notices.push(format!("hostbox has no {name}: {why}\n  do: install the package of {name}"));
         }
     }
     chosen
@@ -218,7 +228,8 @@ mod tests {
         for name in ["id", "ps", "grep", "wc"] {
             assert_eq!(path_of(&chosen, name), None, "{name}");
             // Where our own stands in, nothing is lacking.
-            let notice = format!("hostbox has no {name}: this machine has none");
+            let notice =
+                format!("hostbox has no {name}: this machine has none\n  do: install the package of {name}");
             assert_eq!(chosen.notices.contains(&notice), ["grep", "wc"].contains(&name), "{name}");
             assert!(chosen.absent.contains(&name.to_owned()));
         }
@@ -230,7 +241,8 @@ mod tests {
         symlink("../../home/me/ls", host.path().join("usr/bin/ls")).unwrap();
         symlink("../../snap/core/ps", host.path().join("usr/bin/ps")).unwrap();
         let chosen = choose(host.path(), |_, _| Vec::new());
-        assert!(chosen.notices.contains(&"hostbox has no ls: /home/me/ls is not of the system".to_owned()));
+        let notice = "hostbox has no ls: /home/me/ls is not of the system\n  do: install the package of ls";
+        assert!(chosen.notices.contains(&notice.to_owned()));
         assert_eq!((path_of(&chosen, "ps"), path_of(&chosen, "ls")), (None, None));
         assert!(!chosen.notices.iter().any(|n| n.contains("no ps")), "our own stands in");
         assert!(path_of(&chosen, "cat").is_some());
@@ -257,6 +269,18 @@ mod tests {
         // Our own `ip` comes before that of busybox.
         assert_eq!(chosen.applets, [("ls", busybox.clone()), ("seq", busybox.clone())]);
         assert!(!chosen.notices.iter().any(|n| n.contains("no ip") || n.contains("no ps")));
-        assert!(chosen.notices.contains(&"hostbox has no wc: this machine has none".to_owned()));
+        assert!(chosen.notices.iter().any(|n| n.starts_with("hostbox has no wc: this machine has none\n")));
+    }
+
+    #[test]
+    fn busybox_stands_in_for_what_cannot_be_taken_until_that_changes() {
+        let host = host(&["bin/busybox"]);
+        put(host.path(), "bin/ls", "#!/bin/bash\n");
+        put(host.path(), "bin/wc", "#!/bin/bash\n");
+        let chosen = choose(host.path(), |_, _| vec!["ls".to_owned()]);
+        assert_eq!(chosen.applets, [("ls", PathBuf::from("/bin/busybox"))]);
+        assert_eq!(chosen.watched, [Path::new("/bin/ls")]);
+        // Nothing stands in for this one: its copying will tell why it can't be taken.
+        assert_eq!((path_of(&chosen, "ls"), path_of(&chosen, "wc")), (None, Some(Path::new("/bin/wc"))));
     }
 }

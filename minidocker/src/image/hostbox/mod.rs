@@ -7,6 +7,7 @@ mod files;
 mod make;
 mod programs;
 mod record;
+mod refused;
 mod trial;
 
 use std::path::Path;

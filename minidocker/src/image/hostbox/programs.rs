@@ -1,7 +1,9 @@
 //! Which programs of the host go into hostbox, and where they are looked for.
 
-use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use chroot::Root;
 
 /// What every hostbox has, or says that it hasn't.
 pub(super) const GUARANTEED: [&str; 14] =
@@ -45,16 +47,38 @@ pub(super) enum Found {
 
 /// Looks for one program in the tree `host`.
 pub(super) fn find(host: &Path, name: &str) -> Found {
-    let dirs = DIRS.map(Path::new);
-    let Some(path) = chroot::find_program(host, OsStr::new(name), &dirs) else { return Found::Absent };
-    let real = std::fs::canonicalize(on_host(host, &path)).unwrap_or_default();
-    let inside = Path::new("/").join(real.strip_prefix(host).unwrap_or(&real));
-    if NOT_BELOW.iter().any(|dir| inside.starts_with(dir)) { Found::Foreign(inside) } else { Found::At(path) }
+    let Ok(tree) = Root::open(host) else { return Found::Absent };
+    let mut found = Found::Absent;
+    for path in places(name) {
+        match tree.real(&path) {
+            Ok(real) if !is_executable(&on_host(host, &real)) => {}
+            Ok(real) if NOT_BELOW.iter().any(|dir| real.starts_with(dir)) => found = Found::Foreign(real),
+            Ok(_) => return Found::At(path),
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+}
+
+/// Where a program of that name would lie, the first place first.
+pub(super) fn places(name: &str) -> impl Iterator<Item = PathBuf> {
+    DIRS.iter().map(move |dir| Path::new(dir).join(name))
 }
 
 /// Whether any of [`DIRS`] has that name now, executable or not: cheaper than [`find`].
 pub(super) fn appeared(host: &Path, name: &str) -> bool {
-    DIRS.iter().any(|dir| on_host(host, &Path::new(dir).join(name)).exists())
+    places(name).any(|path| on_host(host, &path).exists())
+}
+
+/// The same file by a name in a directory without links: a link to it leads there also in a container
+/// with a tmpfs on /run, over /run/current-system of NixOS.
+pub(super) fn settled(host: &Path, path: &Path) -> PathBuf {
+    let dir = Root::open(host).and_then(|tree| tree.real(path.parent().unwrap_or(path)));
+    dir.map_or_else(|_| path.to_owned(), |dir| dir.join(path.file_name().unwrap_or_default()))
 }
 
 /// Where the host has a path of the tree.
@@ -65,4 +89,51 @@ pub(super) fn on_host(host: &Path, path: &Path) -> PathBuf {
 /// Whether a shell finds a program at `path` by its name.
 pub(super) fn is_on_path(path: &Path) -> bool {
     path.parent().is_some_and(|dir| PATH.split(':').any(|p| dir == Path::new(p)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn put(host: &Path, path: &str) {
+        let path = on_host(host, Path::new(path));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn link(host: &Path, path: &str, text: &str) {
+        let path = on_host(host, Path::new(path));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(text, path).unwrap();
+    }
+
+    #[test]
+    fn absolute_links_lead_into_the_tree_and_not_to_the_machine_of_the_test() {
+        let host = tempfile::tempdir().unwrap();
+        put(host.path(), "/nix/store/c/bin/ls");
+        link(host.path(), "/nix/store/s/bin/ls", "/nix/store/c/bin/ls");
+        link(host.path(), "/run/current-system/sw", "/nix/store/s");
+        let ls = PathBuf::from("/run/current-system/sw/bin/ls");
+        assert_eq!(find(host.path(), "ls"), Found::At(ls.clone()));
+        assert_eq!(settled(host.path(), &ls), Path::new("/nix/store/s/bin/ls"));
+        // This machine has a /bin/sh; the tree has none.
+        link(host.path(), "/usr/bin/cat", "/bin/sh");
+        assert_eq!(find(host.path(), "cat"), Found::Absent);
+        put(host.path(), "/home/me/id");
+        link(host.path(), "/bin/id", "/home/me/id");
+        assert_eq!(find(host.path(), "id"), Found::Foreign("/home/me/id".into()));
+    }
+
+    #[test]
+    fn a_name_that_leads_into_a_home_does_not_hide_the_systems_own() {
+        let host = tempfile::tempdir().unwrap();
+        put(host.path(), "/home/me/ls");
+        link(host.path(), "/bin/ls", "/home/me/ls");
+        put(host.path(), "/usr/bin/ls");
+        assert_eq!(find(host.path(), "ls"), Found::At("/usr/bin/ls".into()));
+    }
 }
