@@ -77,6 +77,22 @@ fn what_is_no_program_is_126() {
 }
 
 #[test]
+fn a_fifo_is_no_program_and_nobody_waits_for_its_writer() {
+    let md = kit::ours!();
+    let dir = rootfs(&md);
+    let mode = rustix::fs::Mode::from(0o755);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, dir.join("bin/fifo"), kind, mode, 0).unwrap();
+    program(&dir, "script", "#!/bin/fifo\n");
+    for name in ["/bin/fifo", "fifo", "/script"] {
+        let out = crate::in_rootfs(&md, &dir, &[name]).complains(126, "permission denied");
+        crate::advised(&out, "EACCES", "is no regular file");
+    }
+    crate::in_rootfs(&md, &dir, &["/dev/null"]).complains(126, "permission denied");
+    md.nothing_left();
+}
+
+#[test]
 fn a_link_in_a_circle_or_into_nothing_is_no_program() {
     let md = kit::ours!();
     let dir = rootfs(&md);
