@@ -279,6 +279,11 @@ fn propagation_is_what_was_asked_for() {
         let out = sees(options).ok().out();
         assert!(out.starts_with(wanted), "{options}: {out}");
     }
+    std::fs::write(data.join("file"), "").unwrap();
+    let both = format!("{} {}", bind(&data, "/x:rslave"), bind(&data, "/y:rslave"));
+    let shared = "exec unshare -m sh -c 'mount --make-rshared / && exec \"$@\"' sh \"$@\"";
+    let line = kit::words(&format!("run --rm {both} hostbox ls /x /y"));
+    md.call(line).through(shared).run().ok().stdout_is("/x:\nfile\n\n/y:\nfile");
     let line = kit::words(&format!("run --rm {} hostbox true", bind(&data, "/d:rshared")));
     let private = "exec unshare -m --propagation private \"$@\"";
     md.call(line).through(private).run().complains(125, "but it is not a shared mount");

@@ -121,7 +121,7 @@ fn a_hint_depends_on_call_errno_and_arguments() {
 #[test]
 fn the_calls_that_take_trees_of_mounts_name_them() {
     let (pipe, _) = rustix::pipe::pipe().unwrap();
-    let error = sys::mount_setattr_readonly(pipe.as_fd()).unwrap_err();
+    let error = sys::mount_setattr(pipe.as_fd(), sys::MountAttrFlags::MOUNT_ATTR_RDONLY).unwrap_err();
     assert!(
         error.args().ends_with(r#", "", AT_EMPTY_PATH|AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY}, 32"#),
         "{error}"

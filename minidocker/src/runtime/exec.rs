@@ -1,9 +1,11 @@
 //! The last steps: finding the program, and becoming it.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use sys::{Errno, SysError};
 
 use super::Plan;
@@ -19,8 +21,8 @@ fn unable(code: u8, text: impl std::fmt::Display) -> Failure {
 
 /// Where the program is: a name with a slash is a path, another one is looked for in PATH (execvp(3)).
 ///
-/// Done before the fifo, so that `create` fails already, with Docker's words. As in runc, exec takes
-/// what was found then: nobody but init is in the container to change it meanwhile.
+/// Done before the fifo, so that `create` fails already, with Docker's words. What is found then may lie on
+/// a volume that others write to, so it is looked at once more before exec.
 pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
     let name = plan.args.first().map(String::as_str).unwrap_or_default();
     let shown = cut(name);
@@ -71,7 +73,7 @@ fn explain(name: &str, refused: &SysError) -> Failure {
             failure.call = Some(refused.to_string());
             match errno {
                 Errno::EACCES => failure.advise(
-                    "the file has no x bit for this user, or lies on a mount with noexec",
+                    "the file has no x bit for this user, is no regular file, or lies on a mount with noexec",
                     format!("chmod +x {name}, or run it by its interpreter"),
                 ),
                 Errno::ELOOP => failure.advise(
@@ -91,6 +93,10 @@ fn runnable(path: &Path) -> Result<PathBuf, SysError> {
     if meta.is_dir() {
         return Err(no("execve", "", Errno::EISDIR));
     }
+    // execve(2) takes nothing else; and to read a fifo, as we do next, would wait for a writer.
+    if !meta.is_file() {
+        return Err(no("execve", "", Errno::EACCES));
+    }
     if is_our_own(path) {
         return Err(no("execve", "", Errno::EPERM));
     }
@@ -105,7 +111,9 @@ fn runnable(path: &Path) -> Result<PathBuf, SysError> {
 
 /// Whether running `path` would run our own binary, which lies on the host: by /proc/self/exe, a link
 /// to it, or a script or program whose interpreter that is. A payload that keeps such a file open
-/// could write to it when we have ended (CVE-2019-5736).
+/// could write to it when we have ended (CVE-2019-5736). The path is resolved again by execve(2), because a
+/// script can't be run by a descriptor that exec closes (execveat(2), BUGS): who swaps the file in that
+/// instant, on a volume shared with him, is not seen.
 fn is_our_own(path: &Path) -> bool {
     let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
     let Some(ours) = file(Path::new("/proc/self/exe")) else { return false };
@@ -116,6 +124,10 @@ fn is_our_own(path: &Path) -> bool {
 
 /// Becomes the program; comes back only with the failure.
 pub(super) fn become_program(plan: &Plan, path: &Path) -> Failure {
+    // Any time has passed since it was found.
+    if let Err(refused) = runnable(path) {
+        return explain(&path.to_string_lossy(), &refused);
+    }
     let (Some(program), Some(args), Some(env)) =
         (c_string(&path.to_string_lossy()), c_strings(&plan.args), c_strings(&plan.env))
     else {
@@ -146,7 +158,12 @@ pub(super) fn become_program(plan: &Plan, path: &Path) -> Failure {
 
 /// What the file asks the kernel to start in its place: the PT_INTERP of ELF, or a script's first line.
 fn interpreter(path: &Path) -> Option<PathBuf> {
-    let file = std::fs::File::open(path).ok()?;
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    // Should it have become a fifo since, nobody waits for its writer.
+    let how = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, how, Mode::empty()).ok()?);
     match chroot::elf::Elf::read(&file) {
         Ok(elf) => elf.interpreter,
         Err(chroot::elf::ElfError::Script { interpreter, .. }) => Some(interpreter),
@@ -196,5 +213,19 @@ mod tests {
         assert_eq!(errno(&dir.path().join("loop")), Err(Errno::ELOOP));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(runnable(&file).is_ok());
+    }
+
+    #[test]
+    fn what_became_our_own_binary_since_it_was_found_is_not_run() {
+        let spec = crate::runtime::unsupported::tests::smallest();
+        let mut plan = Plan::new(&spec, Path::new("/bundle")).unwrap();
+        // If it were run after all, this would end the tests with an error.
+        plan.args = vec!["self".to_owned(), "--no-such-flag".to_owned()];
+        let refused = become_program(&plan, Path::new("/proc/self/exe"));
+        assert_eq!((refused.code, refused.because.is_some()), (CANNOT_RUN, true));
+        assert!(
+            refused.message.ends_with("exec: \"/proc/self/exe\": operation not permitted"),
+            "{refused:?}"
+        );
     }
 }

@@ -17,6 +17,7 @@ mod reason;
 mod report;
 mod resource;
 mod step;
+mod unsupported;
 
 pub use create::{Created, Stdio, create, start};
 pub use plan::{Plan, PlanError};

@@ -8,9 +8,9 @@ use chroot::Mount;
 use namespaces::idmap::{How, IdMap, Range};
 use sys::{CloneFlags, MsFlags};
 
-use super::devices;
 use super::mounts::keeps_propagation;
 use super::step::{Credentials, Rootfs, Step};
+use super::{devices, unsupported};
 use crate::spec::{INIT_ANNOTATION, OVERLAY_ANNOTATION, OverlayAnnotation};
 
 /// A spec that no container can be made of.
@@ -19,6 +19,9 @@ pub enum PlanError {
     /// A part that the runtime needs is missing.
     #[error("config.json has no {0}")]
     Missing(&'static str),
+    /// A part for which the runtime has no step: a container without it would not be what was asked for.
+    #[error("config.json: {0} is not supported")]
+    Unsupported(String),
     /// A value that the runtime doesn't understand.
     #[error("config.json: {what} {value:?} is not understood")]
     Value {
@@ -67,6 +70,7 @@ impl Plan {
         let root = spec.root().as_ref().ok_or(PlanError::Missing("root"))?;
         let rootfs = bundle.join(root.path());
         let linux = spec.linux().as_ref().ok_or(PlanError::Missing("linux"))?;
+        unsupported::refuse(spec)?;
         let wanted = namespaces_of(linux.namespaces().as_deref().unwrap_or_default());
         let id_maps = wanted
             .contains(CloneFlags::CLONE_NEWUSER)
