@@ -169,6 +169,21 @@ pub fn settle(
     }
 }
 
+/// Removes a container whose lock the caller has. Before that, another command may have started it,
+/// and its supervisor have died.
+///
+/// # Errors
+/// As [`remove`].
+pub fn end_and_remove(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    if let Ok(mut ledger) = Ledger::open(&container.dir)
+        && !ledger.state.resources.is_empty()
+    {
+        settle(store, container, finish(container, &mut ledger, UNSEEN), true)
+    } else {
+        remove(store, container)
+    }
+}
+
 /// Removes the record, the files and the name of a container. The caller holds its lock and has
 /// released its resources.
 ///
@@ -304,6 +319,23 @@ mod tests {
         assert!(container.dir.exists());
         Ledger::open(&container.dir).unwrap().change(|state| state.waits = false).unwrap();
         clear(&store, &container, true).unwrap();
+        assert!(!container.dir.exists());
+    }
+
+    #[test]
+    fn what_was_started_and_died_before_rm_had_the_lock_is_ended_before_its_record_goes() {
+        use std::os::unix::process::ExitStatusExt;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let container = crate::container::made_for_tests(&store).container;
+        let mut init = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = init.id() as i32;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let start_time = stat.split(' ').nth(21).unwrap().parse().unwrap();
+        let resource = runtime::Resource::Init { pid, start_time, pid_namespace: 0 };
+        Ledger::open(&container.dir).unwrap().change(|state| state.resources.push(resource)).unwrap();
+        end_and_remove(&store, &container).unwrap();
+        assert_eq!(init.wait().unwrap().signal(), Some(9));
         assert!(!container.dir.exists());
     }
 
