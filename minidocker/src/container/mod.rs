@@ -11,6 +11,8 @@ mod init_layer;
 mod recover;
 mod state;
 
+#[cfg(test)]
+pub(crate) use create::tests::made as made_for_tests;
 pub use create::{Contents, File, INIT_LAYER, NewContainer, create};
 pub use find::{Container, all, find};
 pub use id::{check_name, new_id, new_name};

@@ -294,18 +294,11 @@ mod tests {
         assert!(waits);
     }
 
-    /// A container of `request`, whose lock nobody holds any more.
-    fn made(store: &Store) -> Container {
-        let request = crate::container::create::tests::request();
-        let made = crate::container::create(store, request, &crate::container::Contents::default());
-        made.unwrap().container
-    }
-
     #[test]
     fn a_container_that_waits_since_the_first_look_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
-        let container = made(&store);
+        let container = crate::container::made_for_tests(&store).container;
         Ledger::open(&container.dir).unwrap().change(|state| state.waits = true).unwrap();
         clear(&store, &container, true).unwrap();
         assert!(container.dir.exists());
