@@ -96,7 +96,7 @@ impl Elf {
         // binfmt_script.c: the kernel looks at the first 256 bytes for the interpreter.
         file.take(256).read_to_end(&mut start)?;
         if let Some(line) = start.strip_prefix(b"#!") {
-            let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii();
+            let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_start();
             let word = line.split(|b| matches!(b, b' ' | b'\t' | 0)).next().unwrap_or_default();
             let argument = OsStr::from_bytes(line[word.len()..].trim_ascii()).to_owned();
             return Err(ElfError::Script { interpreter: OsStr::from_bytes(word).into(), argument });
