@@ -175,8 +175,9 @@ fn clone_child(
 /// Writes down who the child is, gives it its ids, and lets it go on.
 fn release_child(plan: &Plan, created: &mut Created, ledger: &mut dyn RuntimeLedger) -> Result<(), Failure> {
     let pid = created.pid.as_raw();
-    let (start_time, pid_namespace) =
-        identity(pid).ok_or_else(|| Failure::ours(format!("cannot read /proc/{pid}/stat of the child")))?;
+    let (start_time, pid_namespace) = identity(pid)
+        .map_err(|e| Failure::of("cannot look at the child", &e))?
+        .ok_or_else(|| Failure::ours("the child ended before its set-up"))?;
     ledger.record(Resource::Init { pid, start_time, pid_namespace })?;
     created.mount_namespace = std::fs::File::open(format!("/proc/{pid}/ns/mnt")).ok().map(OwnedFd::from);
     if let (Some((uid, gid)), Some(how)) = (&plan.id_maps, plan.how) {

@@ -1,6 +1,7 @@
 //! What a container has on the host, and how each is given back.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -38,7 +39,7 @@ impl Resource {
     #[must_use]
     pub fn zombie_code(&self) -> Option<i32> {
         let Self::Init { pid, start_time, .. } = self else { return None };
-        let fields = stat(*pid)?;
+        let fields = stat(*pid).ok()??;
         let is_it = fields.first()? == "Z" && fields.get(START_TIME)?.parse() == Ok(*start_time);
         let status: i32 = fields.get(EXIT_CODE)?.parse().ok()?;
         // As waitpid(2) gives it.
@@ -89,20 +90,32 @@ pub enum ReleaseError {
 const KILL_PATIENCE_S: i64 = 5;
 
 /// A pidfd on the init that `resource` names, or none: it is gone, or its number is another's now.
-#[must_use]
-pub fn open_init(resource: &Resource) -> Option<OwnedFd> {
-    let Resource::Init { pid, start_time, pid_namespace } = resource else { return None };
+///
+/// # Errors
+/// Nobody could look: no descriptor is free, a filter forbids pidfd_open(2), /proc can't be read.
+pub fn open_init(resource: &Resource) -> Result<Option<OwnedFd>, SysError> {
+    let Resource::Init { pid, .. } = resource else { return Ok(None) };
     // The descriptor first, the look second: what we looked at is then what we have.
-    let pidfd = sys::pidfd_open(Pid::from_raw(*pid)).ok()?;
+    if_same(resource, sys::pidfd_open(Pid::from_raw(*pid)))
+}
+
+/// What was opened, if it is the init that `resource` names.
+fn if_same(resource: &Resource, opened: Result<OwnedFd, SysError>) -> Result<Option<OwnedFd>, SysError> {
+    let Resource::Init { pid, start_time, pid_namespace } = resource else { return Ok(None) };
+    match opened {
+        // The number belongs to nobody, or to a thread (Linux 6.9 says ENOENT): ours led its own group.
+        Err(e) if matches!(e.errno(), Errno::ESRCH | Errno::EINVAL | Errno::ENOENT) => return Ok(None),
+        _ => {}
+    }
     // 0: it could not be read, of a zombie or of another user.
     let same = |(start, namespace): (u64, u64)| {
         start == *start_time && (namespace == *pid_namespace || namespace == 0 || *pid_namespace == 0)
     };
-    identity(*pid).is_some_and(same).then_some(pidfd)
+    if identity(*pid)?.is_some_and(same) { opened.map(Some) } else { Ok(None) }
 }
 
 fn kill_init(resource: &Resource) -> Result<(), ReleaseError> {
-    let Some(pidfd) = open_init(resource) else { return Ok(()) };
+    let Some(pidfd) = open_init(resource)? else { return Ok(()) };
     match sys::pidfd_send_signal(pidfd.as_fd(), nix::libc::SIGKILL) {
         Err(e) if e.errno() != Errno::ESRCH => return Err(e.into()),
         _ => {}
@@ -118,20 +131,29 @@ fn kill_init(resource: &Resource) -> Result<(), ReleaseError> {
 const START_TIME: usize = 22 - 3;
 const EXIT_CODE: usize = 52 - 3;
 
-/// /proc/pid/stat from the third field on, which is the state.
-fn stat(pid: i32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// /proc/pid/stat from the third field on, which is the state. None: there is no such process.
+fn stat(pid: i32) -> Result<Option<Vec<String>>, SysError> {
+    let path = format!("/proc/{pid}/stat");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        // ESRCH: it went between the open and the read.
+        Err(e) if e.kind() == ErrorKind::NotFound || e.raw_os_error() == Some(nix::libc::ESRCH) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(SysError::of("read", format!("{path:?}"), e)),
+    };
     // The name in parentheses may hold spaces and parentheses: count behind the last one.
-    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
+    Ok(text.rsplit_once(')').map(|(_, fields)| fields.split_whitespace().map(str::to_owned).collect()))
 }
 
-/// (start time, inode of the pid namespace) of a process, or none when it is gone or not ours to see.
-pub(crate) fn identity(pid: i32) -> Option<(u64, u64)> {
+/// (start time, inode of the pid namespace) of a process, or none when it is gone.
+pub(crate) fn identity(pid: i32) -> Result<Option<(u64, u64)>, SysError> {
     use std::os::unix::fs::MetadataExt;
-    let start_time = stat(pid)?.get(START_TIME)?.parse().ok()?;
+    let fields = stat(pid)?.unwrap_or_default();
+    let start_time = fields.get(START_TIME).and_then(|field| field.parse().ok());
     // A zombie has no namespaces any more; its start time is enough.
-    let namespace = fs::metadata(format!("/proc/{pid}/ns/pid")).map_or(0, |m| m.ino());
-    Some((start_time, namespace))
+    let namespace = || fs::metadata(format!("/proc/{pid}/ns/pid")).map_or(0, |m| m.ino());
+    Ok(start_time.map(|start_time| (start_time, namespace())))
 }
 
 #[cfg(test)]
@@ -142,7 +164,7 @@ mod tests {
     fn another_process_with_the_same_number_is_left_alone() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id() as i32;
-        let (start_time, pid_namespace) = identity(pid).unwrap();
+        let (start_time, pid_namespace) = identity(pid).unwrap().unwrap();
         release(&Resource::Init { pid, start_time: start_time + 1, pid_namespace }).unwrap();
         assert!(child.try_wait().unwrap().is_none(), "it lives");
         let init = Resource::Init { pid, start_time, pid_namespace };
@@ -152,5 +174,25 @@ mod tests {
         assert!(!child.wait().unwrap().success());
         assert_eq!(init.zombie_code(), None, "it is gone");
         release(&init).unwrap();
+    }
+
+    #[test]
+    fn who_could_not_look_does_not_say_that_it_is_gone() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id() as i32;
+        let (start_time, pid_namespace) = identity(pid).unwrap().unwrap();
+        let init = Resource::Init { pid, start_time, pid_namespace };
+        let other = Resource::Init { pid, start_time: start_time + 1, pid_namespace };
+        let failed = |errno| Err(SysError::new("pidfd_open", format!("{pid}, 0"), errno));
+        for errno in [Errno::EMFILE, Errno::ENOMEM, Errno::ENOSYS, Errno::EPERM] {
+            assert_eq!(if_same(&init, failed(errno)).unwrap_err().errno(), errno);
+            assert!(if_same(&other, failed(errno)).unwrap().is_none(), "{errno}: another has its number");
+        }
+        for errno in [Errno::ESRCH, Errno::EINVAL, Errno::ENOENT] {
+            assert!(if_same(&init, failed(errno)).unwrap().is_none(), "{errno}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(if_same(&init, failed(Errno::EMFILE)).unwrap().is_none(), "it is gone");
     }
 }

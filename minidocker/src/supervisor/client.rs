@@ -80,7 +80,7 @@ fn signal_directly(container: &Container, number: i32) -> Result<(), SupervisorE
     let gone = || not_running(container);
     let state = container.state()?;
     let init = state.resources.iter().find(is_init).ok_or_else(gone)?;
-    let pidfd = crate::runtime::open_init(init).ok_or_else(gone)?;
+    let pidfd = crate::runtime::open_init(init)?.ok_or_else(gone)?;
     match sys::pidfd_send_signal(pidfd.as_fd(), number) {
         Err(e) if e.errno() == Errno::ESRCH => Err(gone()),
         other => Ok(other?),

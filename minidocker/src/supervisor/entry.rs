@@ -38,9 +38,8 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 /// What `inspect` says of a root container on a host whose cgroups take no device list.
-const NO_MKNOD: &str =
-    "CAP_MKNOD was dropped and device nodes outside of /dev can't be opened: no device list can be set here \
-     (cgroup v1 has one; v2 needs an eBPF program)";
+const NO_MKNOD: &str = "CAP_MKNOD was dropped, and no device node outside of /dev can be opened: \
+     no device list can be set here (cgroup v1 has one; v2 needs an eBPF program)";
 
 /// What a set-up that went well leaves.
 struct Running {
