@@ -73,6 +73,7 @@ fn is_half_made(container: &Container) -> bool {
     let empty = |dir: &str| fs::read_dir(container.dir.join(dir)).map_or(true, |mut d| d.next().is_none());
     fs::symlink_metadata(container.dir.join("state.json")).is_err_and(|e| e.kind() == ErrorKind::NotFound)
         && empty("upper")
+        && !container.dir.join("log").exists()
 }
 
 fn clear_half_made(store: &Store, container: &Container) -> Result<(), ContainerError> {
