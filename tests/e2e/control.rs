@@ -17,7 +17,7 @@ use rustix::net::{
 use rustix::process::Signal;
 
 /// A client at `ctl`, which waits for nothing while it connects.
-fn connect(dir: &PathBuf) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn connect(dir: &PathBuf) -> rustix::io::Result<OwnedFd> {
     let dir = rustix::fs::open(dir, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
@@ -30,7 +30,7 @@ fn connect(dir: &PathBuf) -> rustix::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn say(socket: &OwnedFd, verb: Verb, fds: &[BorrowedFd<'_>]) {
+pub(crate) fn say(socket: &OwnedFd, verb: Verb, fds: &[BorrowedFd<'_>]) {
     let text = serde_json::to_vec(&Call::new(verb)).unwrap();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -40,7 +40,7 @@ fn say(socket: &OwnedFd, verb: Verb, fds: &[BorrowedFd<'_>]) {
     assert_eq!(sent.unwrap(), text.len());
 }
 
-fn hear(socket: &OwnedFd) -> Answer {
+pub(crate) fn hear(socket: &OwnedFd) -> Answer {
     let mut text = vec![0; 65536];
     let (length, _) = rustix::net::recv(socket, &mut text, RecvFlags::empty()).unwrap();
     serde_json::from_slice(&text[..length]).unwrap()
@@ -49,7 +49,7 @@ fn hear(socket: &OwnedFd) -> Answer {
 const OUTPUT: Attach = Attach { stdin: false, stdout: true, stderr: false, events: false };
 
 /// The directory of the only container.
-fn dir(md: &Minidocker) -> PathBuf {
+pub(crate) fn dir(md: &Minidocker) -> PathBuf {
     let mut all = md.containers();
     assert_eq!(all.len(), 1);
     all.remove(0)

@@ -63,7 +63,7 @@ fn a_container_that_reads_nothing_does_not_keep_its_output_back() {
     client.expect("out\n");
     client.signal(rustix::process::Signal::TERM);
     client.signal(rustix::process::Signal::KILL);
-    let _ = client.finish_held();
+    client.finish_held().code(137);
     md.run(["rm", "-f"].into_iter().map(String::from).chain(ids(&md))).ok();
     md.nothing_left();
 }
@@ -75,10 +75,14 @@ fn ids(md: &kit::Minidocker) -> Vec<String> {
 #[test]
 fn one_name_for_short_runs_is_never_lost() {
     let md = kit::ours!();
-    let script = "for i in 1 2 3 4 5 6 7 8 9 10; do \"$@\" 2>&1 | grep -v 'is already in use' & done; wait";
+    let script =
+        "for i in 1 2 3 4 5 6 7 8 9 10; do { said=$(\"$@\" 2>&1 | head -n 1); echo \"$said\"; } & done; wait";
     for _ in 0..5 {
-        let words = ["run", "--rm", "--name", "same", "hostbox", "true"];
-        md.call(words).through(script).run().ok().stdout_is("");
+        let words = ["run", "--rm", "--name", "same", "hostbox", "echo", "ran"];
+        let lines = md.call(words).through(script).run().ok().lines();
+        let (ran, refused): (Vec<_>, Vec<_>) = lines.iter().partition(|line| *line == "ran");
+        assert_eq!((lines.len(), ran.is_empty()), (10, false), "{lines:?}");
+        assert!(refused.iter().all(|line| line.contains("is already in use")), "{lines:?}");
     }
     md.line("ps -a").ok();
     md.nothing_left();

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod asked;
 mod bad_input;
 mod bad_programs;
 mod bad_rootfs;

@@ -125,7 +125,7 @@ fn a_record_that_cannot_be_read_is_told_with_the_call_and_a_way_out() {
 fn a_container_that_never_got_its_state_gives_its_name_back() {
     let md = kit::ours!();
     let dir = two(&md);
-    for file in ["state.json", "config.json"] {
+    for file in ["state.json", "config.json", "log"] {
         fs::remove_file(dir.join(file)).unwrap();
     }
     md.line("run --rm --name bad hostbox echo mine").ok().stdout_is("mine").quiet();

@@ -11,15 +11,24 @@ fn run(md: &Minidocker, order: &str) -> Output {
     out
 }
 
+/// So many orders in a row without any effect were not heard: the role makes no such call. A single one
+/// says nothing: a helper of a role counts on from its parent's number, and may die for nothing.
+const SILENCE: u32 = 12;
+
 /// Kills the process of this role before its n-th call, for each n until there is no n-th call.
 fn calls_of(md: &Minidocker, role: &str) -> u32 {
+    let mut last = 0;
     for n in 1..MOST {
         let order = format!("{role}:{n}:KILL");
         let out = run(md, &order);
         assert!(!out.err().contains("panicked"), "{order}: {out:?}");
         if out.code == 0 && out.out() == "ran" {
-            return n - 1;
+            if n - last == SILENCE {
+                return last;
+            }
+            continue;
         }
+        last = n;
         // A killed client is 137. One that lives tells of the death: of the supervisor (which counts as
         // a client until it knows its role) or of the child, which dies of abort(3) and not of a kill.
         let expected = [125, 137, 134, 139];
@@ -44,7 +53,7 @@ fn survives(role: &str, who: Who) {
     let calls = calls_of(&md, role);
     assert!(calls > 3, "{role} makes {calls} calls: are the orders heard?");
     let lost: Vec<String> =
-        (1..=calls).filter_map(|n| untold(&run(&md, &format!("{role}:{n}:ENOMEM")), n)).collect();
+        (1..=calls + SILENCE).filter_map(|n| untold(&run(&md, &format!("{role}:{n}:ENOMEM")), n)).collect();
     assert!(lost.is_empty(), "{role} as {who:?}: the failed call is not told:\n{}", lost.join("\n"));
     md.line("run --rm hostbox true").ok().quiet();
     println!("{role} as {who:?}: {calls} calls");

@@ -65,3 +65,19 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_that_would_be_ignored_beside_another_is_refused() {
+        for flags in
+            [["--check", "--open"], ["--bless", "--data"], ["--bless", "--check"], ["--bless", "--open"]]
+        {
+            let typed = ["cargo xtask", "book"].into_iter().chain(flags);
+            let kind = Xtask::try_parse_from(typed).map(drop).map_err(|e| e.kind());
+            assert_eq!(kind, Err(clap::error::ErrorKind::ArgumentConflict), "{flags:?}");
+        }
+    }
+}

@@ -57,6 +57,14 @@ impl std::str::FromStr for Access {
     }
 }
 
+impl std::fmt::Display for Access {
+    /// The same letters, in the kernel's order.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let letters = [(self.read, 'r'), (self.write, 'w'), (self.mknod, 'm')];
+        letters.iter().filter(|(has, _)| *has).try_for_each(|(_, letter)| f.write_char(*letter))
+    }
+}
+
 /// One rule: devices that a group may use. `None` is every number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceRule {
@@ -89,10 +97,7 @@ impl std::fmt::Display for DeviceRule {
             DeviceKind::Block => 'b',
             DeviceKind::Char => 'c',
         };
-        write!(f, "{kind} {}:{} ", number(self.major), number(self.minor))?;
-        let Access { read, write, mknod } = self.access;
-        let letters = [(read, 'r'), (write, 'w'), (mknod, 'm')];
-        letters.iter().filter(|(has, _)| *has).try_for_each(|(_, letter)| f.write_char(*letter))
+        write!(f, "{kind} {}:{} {}", number(self.major), number(self.minor), self.access)
     }
 }
 

@@ -11,11 +11,11 @@
 //! `synced` counts only until the next boot, which might have come by a power cut.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags};
 use tempfile::TempDir;
 
 use crate::error::io_error;
@@ -114,11 +114,16 @@ pub fn sync_layer(layers: &Path, diff_id: &Digest) -> Result<(), Error> {
     }
     let opened = File::open(&dir).map_err(io_error("openat", &dir))?;
     rustix::fs::syncfs(&opened).map_err(io_error("syncfs", &dir))?;
-    File::create(&mark).and_then(|file| file.sync_all()).map_err(io_error("write", &mark))
+    // In the directory that was synced: another one may have its name by now.
+    let made =
+        rustix::fs::openat(&opened, "synced", OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR);
+    made.map_err(io::Error::from)
+        .and_then(|file| File::from(file).sync_all())
+        .map_err(io_error("openat", &mark))
 }
 
-fn prefix() -> String {
-    format!(".tmp-{}-", std::process::id())
+fn prefix(pid: u32) -> String {
+    format!(".tmp-{pid}-")
 }
 
 /// An empty directory of our own.
@@ -126,14 +131,16 @@ fn temporary(layers: &Path) -> Result<TempDir, Error> {
     let mut builder = tempfile::Builder::new();
     // Closed: else any user of the host could start an image's old set-uid programs (CVE-2021-41091).
     let builder = builder.permissions(Permissions::from_mode(0o700));
-    builder.prefix(&prefix()).tempdir_in(layers).map_err(io_error("mkdir", layers))
+    builder.prefix(&prefix(std::process::id())).tempdir_in(layers).map_err(io_error("mkdir", layers))
 }
 
-/// Removes what processes that were killed have left: under the caller's lock, nobody else works here.
+/// Removes what processes that were killed have left. Under the caller's lock only we work here, and our
+/// parent, if it has us do this in an id map: what the layer is made of may lie here too.
 fn sweep(layers: &Path) {
+    let ours = [std::process::id(), std::os::unix::process::parent_id()].map(prefix);
     for entry in fs::read_dir(layers).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(".tmp-") && !name.starts_with(&prefix()) {
+        if name.starts_with(".tmp-") && !ours.iter().any(|p| name.starts_with(p)) {
             // What stays is tried again next time.
             let _ = remove_tree(CWD, entry.path().as_os_str());
         }

@@ -93,9 +93,11 @@ fn a_layer_of_an_earlier_boot_counts_only_when_synced() {
 fn what_a_killed_process_left_is_swept() {
     let (bytes, diff_id) = layer();
     let layers = tempfile::tempdir().unwrap();
-    fs::create_dir_all(layers.path().join(".tmp-1-0/fs/etc")).unwrap();
+    fs::create_dir_all(layers.path().join(".tmp-0-0/fs/etc")).unwrap();
+    let parents = format!(".tmp-{}-hostbox", std::os::unix::process::parent_id());
+    fs::create_dir(layers.path().join(&parents)).unwrap();
     unpack_into_store(layers.path(), &diff_id, &bytes[..], &options()).unwrap();
-    assert_eq!(names(layers.path()), [diff_id.hex()]);
+    assert_eq!(names(layers.path()), [parents, diff_id.hex()]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `minidocker create`.
 
+use super::launch;
 use super::make::{Make, make_not_yet};
 use super::told::Told;
 use super::verb::{Arity, Verb};
-use super::{launch, refusal};
 use crate::container::Ledger;
 use crate::spec::Request;
 use crate::store::Store;
@@ -18,7 +18,7 @@ pub struct Create {
 
 impl Verb for Create {
     const ABOUT: &'static str = "Create a new container";
-    const USAGE: &'static str = "[OPTIONS] IMAGE [COMMAND] [ARG...]";
+    const USAGE: &'static str = Make::USAGE;
     const NOT_YET: &'static str = make_not_yet!();
     const ARITY: Arity = Arity::Any;
 
@@ -27,9 +27,7 @@ impl Verb for Create {
     }
 
     fn act(self, path: &str) -> anyhow::Result<u8> {
-        if self.make.is_nothing() {
-            return Err(refusal::too_few(path, Self::USAGE).into());
-        }
+        self.make.demand_image(path)?;
         let (store, base, request) = launch::asked(&self.make, path)?;
         // As in Docker: what the command line can't mean is 125, what can't be made is 1.
         match create(&store, &base, request) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{Refused, volume};
+use super::{Refused, refusal, volume};
 use crate::spec::{self, Config, HostConfig, NetworkMode, Request};
 
 /// Docker's flags of `run` and `create` that aren't built yet.
@@ -86,10 +86,13 @@ impl Make {
         if self.rootfs.is_some() { None } else { self.words.first().map(String::as_str) }
     }
 
-    /// Whether neither image nor `--rootfs` was typed.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.rootfs.is_none() && self.words.is_empty()
+    /// How a command that makes a container is typed.
+    pub(super) const USAGE: &'static str = "[OPTIONS] IMAGE [COMMAND] [ARG...]";
+
+    /// Refuses the command `path` when neither image nor `--rootfs` was typed.
+    pub(super) fn demand_image(&self, path: &str) -> Result<(), Refused> {
+        let nothing = self.rootfs.is_none() && self.words.is_empty();
+        if nothing { Err(refusal::too_few(path, Self::USAGE)) } else { Ok(()) }
     }
 
     /// The program and its arguments, or arguments alone; empty: the image's.

@@ -64,10 +64,13 @@ fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
             return Err(ContainerError::Running(name).into());
         }
         supervisor::client::end(&container)?;
-        container::recover(store, &container)?;
+        // Killed in the middle of a write its record may be damaged by now, which keeps nothing either.
+        if let Err(e @ ContainerError::Leftover { .. }) = container::recover(store, &container) {
+            return Err(e.into());
+        }
     }
     match container::lock_dead(&container)? {
-        Some(_lock) => Ok(container::remove(store, &container)?),
+        Some(_lock) => Ok(container::end_and_remove(store, &container)?),
         // With --rm its supervisor removed it, or another `rm` did.
         None if !container.dir.exists() => Ok(()),
         None => Err(ContainerError::Running(name.to_owned()).into()),

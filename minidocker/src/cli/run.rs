@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use super::make::{Make, make_not_yet};
 use super::verb::{Arity, Verb};
-use super::{Refused, foreground, keys, launch, refusal, sources};
+use super::{Refused, foreground, keys, launch, sources};
 use crate::supervisor::{self, Attach};
 
 /// What was typed behind `run`.
@@ -20,7 +20,7 @@ pub struct Run {
 
 impl Verb for Run {
     const ABOUT: &'static str = "Create and run a new container from an image";
-    const USAGE: &'static str = "[OPTIONS] IMAGE [COMMAND] [ARG...]";
+    const USAGE: &'static str = Make::USAGE;
     const NOT_YET: &'static str = concat!("d,detach sig-proxy ", make_not_yet!());
     const ARITY: Arity = Arity::Any;
 
@@ -29,9 +29,7 @@ impl Verb for Run {
     }
 
     fn act(self, path: &str) -> anyhow::Result<u8> {
-        if self.make.is_nothing() {
-            return Err(refusal::too_few(path, Self::USAGE).into());
-        }
+        self.make.demand_image(path)?;
         run(&self, path)
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::find::id_of_name;
 use super::{Container, ContainerError, InitLayer, State, check_name, new_name};
 use crate::spec::Request;
-use crate::store::{Lock, Store, StoreError, write_record};
+use crate::store::{Lock, Store, StoreError, replace_file, write_record};
 
 /// A container that was made a moment ago, with the lock that keeps it alive.
 #[derive(Debug)]
@@ -115,10 +115,8 @@ impl Container {
     /// # Errors
     /// Those of the store.
     pub fn write_files(&self, files: &[File]) -> Result<(), StoreError> {
-        for file in files {
-            let _ = fs::remove_file(self.dir.join(file.name));
-        }
-        write_files(&self.dir, files)
+        // Whole at every moment: inspect reads them without the lock.
+        files.iter().try_for_each(|f| replace_file(&self.dir.join(f.name), f.text.as_bytes(), 0o666, false))
     }
 }
 
@@ -168,7 +166,7 @@ pub(super) mod tests {
     use crate::store::Privilege;
 
     /// A request with a new id and nothing else.
-    pub(in crate::container) fn request() -> Request {
+    fn request() -> Request {
         Request {
             version: crate::spec::VERSION,
             id: crate::container::new_id().unwrap(),
@@ -180,6 +178,31 @@ pub(super) mod tests {
             config: Config::default(),
             host_config: HostConfig::default(),
         }
+    }
+
+    /// A container of that request.
+    pub(crate) fn made(store: &Store) -> NewContainer {
+        create(store, request(), &Contents::default()).unwrap()
+    }
+
+    #[test]
+    fn a_derived_file_is_whole_at_every_moment_and_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let container = made(&store).container;
+        let file = |text: &str| File { name: "hosts", text: text.to_owned() };
+        container.write_files(&[file("old")]).unwrap();
+        let mut before = fs::File::open(container.dir.join("hosts")).unwrap();
+        // A name that can't be written keeps the old file.
+        fs::create_dir(container.dir.join(format!("hosts.{}.tmp", std::process::id()))).unwrap();
+        assert!(container.write_files(&[file("new")]).is_err());
+        assert_eq!(fs::read_to_string(container.dir.join("hosts")).unwrap(), "old");
+        fs::remove_dir(container.dir.join(format!("hosts.{}.tmp", std::process::id()))).unwrap();
+        container.write_files(&[file("new")]).unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut before, &mut text).unwrap();
+        assert_eq!(text, "old", "a mount keeps its inode");
+        assert_eq!(fs::read_to_string(container.dir.join("hosts")).unwrap(), "new");
     }
 
     #[test]

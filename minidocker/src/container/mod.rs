@@ -11,11 +11,13 @@ mod init_layer;
 mod recover;
 mod state;
 
+#[cfg(test)]
+pub(crate) use create::tests::made as made_for_tests;
 pub use create::{Contents, File, INIT_LAYER, NewContainer, create};
 pub use find::{Container, all, find};
 pub use id::{check_name, new_id, new_name};
 pub use init_layer::InitLayer;
-pub use recover::{UNSEEN, finish, give_up, lock_dead, recover, recover_all, remove, settle};
+pub use recover::{UNSEEN, end_and_remove, finish, give_up, lock_dead, recover, recover_all, remove, settle};
 pub use state::{Ledger, State, Status, now};
 
 use std::path::PathBuf;

@@ -73,6 +73,7 @@ fn is_half_made(container: &Container) -> bool {
     let empty = |dir: &str| fs::read_dir(container.dir.join(dir)).map_or(true, |mut d| d.next().is_none());
     fs::symlink_metadata(container.dir.join("state.json")).is_err_and(|e| e.kind() == ErrorKind::NotFound)
         && empty("upper")
+        && !container.dir.join("log").exists()
 }
 
 fn clear_half_made(store: &Store, container: &Container) -> Result<(), ContainerError> {
@@ -166,6 +167,21 @@ pub fn settle(
         Err(e) if !doomed || matches!(e, ContainerError::Leftover { .. }) => Err(e),
         _ if doomed => remove(store, container),
         _ => Ok(()),
+    }
+}
+
+/// Removes a container whose lock the caller has. Before that, another command may have started it,
+/// and its supervisor have died.
+///
+/// # Errors
+/// As [`remove`].
+pub fn end_and_remove(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    if let Ok(mut ledger) = Ledger::open(&container.dir)
+        && !ledger.state.resources.is_empty()
+    {
+        settle(store, container, finish(container, &mut ledger, UNSEEN), true)
+    } else {
+        remove(store, container)
     }
 }
 
@@ -294,23 +310,33 @@ mod tests {
         assert!(waits);
     }
 
-    /// A container of `request`, whose lock nobody holds any more.
-    fn made(store: &Store) -> Container {
-        let request = crate::container::create::tests::request();
-        let made = crate::container::create(store, request, &crate::container::Contents::default());
-        made.unwrap().container
-    }
-
     #[test]
     fn a_container_that_waits_since_the_first_look_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
-        let container = made(&store);
+        let container = crate::container::made_for_tests(&store).container;
         Ledger::open(&container.dir).unwrap().change(|state| state.waits = true).unwrap();
         clear(&store, &container, true).unwrap();
         assert!(container.dir.exists());
         Ledger::open(&container.dir).unwrap().change(|state| state.waits = false).unwrap();
         clear(&store, &container, true).unwrap();
+        assert!(!container.dir.exists());
+    }
+
+    #[test]
+    fn what_was_started_and_died_before_rm_had_the_lock_is_ended_before_its_record_goes() {
+        use std::os::unix::process::ExitStatusExt;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let container = crate::container::made_for_tests(&store).container;
+        let mut init = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = init.id() as i32;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let start_time = stat.split(' ').nth(21).unwrap().parse().unwrap();
+        let resource = runtime::Resource::Init { pid, start_time, pid_namespace: 0 };
+        Ledger::open(&container.dir).unwrap().change(|state| state.resources.push(resource)).unwrap();
+        end_and_remove(&store, &container).unwrap();
+        assert_eq!(init.wait().unwrap().signal(), Some(9));
         assert!(!container.dir.exists());
     }
 

@@ -8,7 +8,7 @@ use images::{
 };
 
 use super::{Image, ImageError};
-use crate::store::{Lock, Privilege, Store, StoreError, id_maps, in_id_map};
+use crate::store::{Lock, Privilege, Store, StoreError, id_maps, in_id_map, is_locked};
 
 /// The image of a manifest, or of the manifest for this machine in an index.
 pub(super) fn image(
@@ -107,15 +107,23 @@ pub(super) fn by_id(store: &Store, layout: &Layout, text: &str) -> Result<Option
         return Ok(None);
     }
     let mut found: Vec<(Digest, Descriptor)> = Vec::new();
+    let mut unread = None;
     for descriptor in layout.index()?.manifests.into_iter().filter(|m| is_manifest(&m.media_type)) {
-        let manifest: Manifest = layout.read_json(&descriptor)?;
+        let manifest: Manifest = match layout.read_json(&descriptor) {
+            Ok(manifest) => manifest,
+            // Another image's, most likely.
+            Err(e) => {
+                unread = Some(e);
+                continue;
+            }
+        };
         let id = manifest.config.digest;
         if id.hex().starts_with(prefix) && !found.iter().any(|(other, _)| *other == id) {
             found.push((id, descriptor));
         }
     }
     match found.as_slice() {
-        [] => Ok(None),
+        [] => unread.map_or(Ok(None), |e| Err(e.into())),
         [(id, descriptor)] => image(store, layout, descriptor, id.to_string()).map(Some),
         several => Err(ImageError::Ambiguous {
             prefix: prefix.to_owned(),
@@ -155,8 +163,12 @@ pub(super) fn unpack(
     diff_id: &Digest,
     layer: &Descriptor,
 ) -> Result<(), ImageError> {
-    let blob = layout.blob(&layer.digest)?;
     let layers = store.layers();
+    // For better owners only, and a container may run on it.
+    if is_unpacked(&layers, diff_id) && any_lives(store) {
+        return Ok(());
+    }
+    let blob = layout.blob(&layer.digest)?;
     if store.privilege() == Privilege::Rootful {
         unpack_into_store(&layers, diff_id, blob, &UnpackOptions::root())?;
         return Ok(());
@@ -167,6 +179,14 @@ pub(super) fn unpack(
         unpack_into_store(&layers, diff_id, &blob, &options).map(drop)
     };
     in_id_map(store, inside).map_err(|source| ImageError::Layer { diff_id: *diff_id, source })
+}
+
+/// Whether a container may run: its lock is held, or nobody can tell.
+fn any_lives(store: &Store) -> bool {
+    let dirs = std::fs::read_dir(store.containers());
+    dirs.map_or(true, |mut all| {
+        all.any(|d| d.is_ok_and(|d| is_locked(&d.path().join("lock")).unwrap_or(true)))
+    })
 }
 
 /// With a single id in the store's map, no file can belong to anybody else.

@@ -146,3 +146,40 @@ fn a_damaged_image_says_what_does_not_fit() {
     std::fs::write(t.layout.blob_path(&id), "{}").unwrap();
     assert!(t.error("cut").contains("is damaged"), "{}", t.error("cut"));
 }
+
+#[test]
+fn a_damaged_manifest_of_one_image_does_not_hide_the_others() {
+    let t = Try::new();
+    let (cut, _) = t.image(&[t.layer("a")]);
+    std::fs::write(t.layout.blob_path(&cut.digest), "{").unwrap();
+    t.name("cut", cut);
+    let (descriptor, id) = t.image(&[t.layer("b")]);
+    let of_container = || crate::image::of_container(&t.store, &id.to_string()).map(|image| image.id);
+    assert_eq!(of_container().unwrap(), id, "no manifest of the index names it");
+    t.name("whole", descriptor);
+    assert_eq!(of_container().unwrap(), id);
+    assert_eq!(resolve(&t.store, &id.hex()).unwrap().id, id);
+}
+
+#[test]
+fn a_layer_that_lacks_owners_is_kept_while_a_container_lives() {
+    let mut t = Try::new();
+    let (diff_id, blob) = t.layer("a");
+    let dir = layer_dir(&t.store.layers(), &diff_id);
+    let mark = dir.with_file_name("single-id");
+    std::fs::write(&mark, "").unwrap();
+    let container = t.store.containers().join("live");
+    std::fs::create_dir(&container).unwrap();
+    let lock = Lock::exclusive(&container.join("lock")).unwrap();
+    // So that no child is needed.
+    t.store = Store::at(t.store.root().to_owned(), Privilege::Rootful).unwrap();
+    unpack(&t.store, &t.layout, &diff_id, &blob).unwrap();
+    assert!(mark.exists(), "its lower directory is as it was");
+    drop(lock);
+    assert!(!any_lives(&t.store));
+    // Only root can give files the owners that it was told.
+    if nix::unistd::geteuid().is_root() {
+        unpack(&t.store, &t.layout, &diff_id, &blob).unwrap();
+        assert!(!mark.exists() && dir.join("a").exists());
+    }
+}

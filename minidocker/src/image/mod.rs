@@ -127,9 +127,11 @@ pub fn config_path(store: &Store, id: &Digest) -> PathBuf {
 /// As [`resolve`].
 pub fn of_container(store: &Store, id: &str) -> Result<Image, ImageError> {
     let layout = Layout::open_or_create(&store.images())?;
-    match load::by_id(store, &layout, id)? {
-        Some(image) => Ok(image),
-        None => load::without_a_name(store, &layout, id),
+    match load::by_id(store, &layout, id) {
+        Ok(None) => load::without_a_name(store, &layout, id),
+        // A manifest that can't be read may be another image's.
+        Err(ImageError::Images(e)) => load::without_a_name(store, &layout, id).map_err(|_| e.into()),
+        found => found?.ok_or_else(|| ImageError::NotFound { name: id.to_owned() }),
     }
 }
 

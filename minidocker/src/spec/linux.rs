@@ -7,14 +7,10 @@ use oci_spec::runtime::{
     LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceType, LinuxResources,
 };
 
+use cgroups::{DOCKER_DEVICES, DeviceKind, DeviceRule};
 use security::{DOCKER_DEFAULT, MASKED_PATHS, READONLY_PATHS};
 
 use super::{ContainerUser, Facts, HostConfig, IdRange, NetworkMode};
-
-/// Name, major, minor of the nodes that each container has (config-linux.md, "Default Devices";
-/// numbers: kernel, admin-guide/devices.txt).
-const NODES: [(&str, i64, i64); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// What an account that isn't root holds: the bounding set alone, as after execve(2).
 /// Where no device list can be set, the runtime takes CAP_MKNOD away: it knows, for it tried.
@@ -40,7 +36,7 @@ pub(super) fn linux(host: &HostConfig, facts: &Facts) -> Linux {
     linux
         .set_namespaces(Some(namespaces(host, facts)))
         .set_cgroups_path(facts.cgroup_path.clone())
-        .set_devices(Some(NODES.iter().map(node).collect()))
+        .set_devices(Some(chroot::default_devices().into_iter().map(node).collect()))
         .set_masked_paths(Some(masked))
         .set_readonly_paths(Some(READONLY_PATHS.map(str::to_owned).to_vec()));
     if facts.rootless {
@@ -85,33 +81,33 @@ fn mapping(range: &IdRange) -> Option<LinuxIdMapping> {
         .ok()
 }
 
-fn node(&(name, major, minor): &(&str, i64, i64)) -> LinuxDevice {
+/// A node that each container has: a character device of chapter 1's list.
+fn node(of: chroot::Device) -> LinuxDevice {
     let mut device = LinuxDevice::default();
     device
-        .set_path(format!("/dev/{name}").into())
+        .set_path(of.path)
         .set_typ(LinuxDeviceType::C)
-        .set_major(major)
-        .set_minor(minor)
-        .set_file_mode(Some(0o666))
-        .set_uid(Some(0))
-        .set_gid(Some(0));
+        .set_major(of.number.0.into())
+        .set_minor(of.number.1.into())
+        .set_file_mode(Some(of.mode))
+        .set_uid(Some(of.owner.0))
+        .set_gid(Some(of.owner.1));
     device
 }
 
-/// Docker's device list as runc completes it: nothing, but making any node (without a driver
-/// behind it that is harmless), the nodes above, the console, and pseudo terminals.
+/// Docker's device list as runc completes it: nothing, but what chapter 3 lists.
 fn device_list() -> Vec<LinuxDeviceCgroup> {
-    use LinuxDeviceType::{A, B, C};
-    let mut list = vec![
-        rule(false, A, None, None, "rwm"),
-        rule(true, C, None, None, "m"),
-        rule(true, B, None, None, "m"),
-    ];
-    list.extend(NODES.iter().map(|&(_, major, minor)| rule(true, C, Some(major), Some(minor), "rwm")));
-    list.push(rule(true, C, Some(5), Some(1), "rwm"));
-    list.push(rule(true, C, Some(5), Some(2), "rwm"));
-    list.push(rule(true, C, Some(136), None, "rwm"));
-    list
+    let nothing = rule(false, LinuxDeviceType::A, None, None, "rwm");
+    std::iter::once(nothing).chain(DOCKER_DEVICES.iter().map(allowed)).collect()
+}
+
+fn allowed(of: &DeviceRule) -> LinuxDeviceCgroup {
+    let typ = match of.kind {
+        DeviceKind::Any => LinuxDeviceType::A,
+        DeviceKind::Block => LinuxDeviceType::B,
+        DeviceKind::Char => LinuxDeviceType::C,
+    };
+    rule(true, typ, of.major.map(i64::from), of.minor.map(i64::from), &of.access.to_string())
 }
 
 fn rule(

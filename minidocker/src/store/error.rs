@@ -60,6 +60,14 @@ pub enum StoreError {
         /// Who we are.
         us: u32,
     },
+    /// Others may write to a directory of the store.
+    #[error("others may write to the store {path}", path = .path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// Its mode, with the sticky bit.
+        mode: u32,
+    },
     /// The store's directories can't be made or used.
     #[error("cannot use the store {root}", root = .root.display())]
     Unusable {
@@ -151,6 +159,10 @@ impl StoreError {
             Self::Foreign { owner, us, .. } => Below::advice(
                 format!("it belongs to uid {owner}, and this is uid {us}"),
                 "set MINIDOCKER_ROOT to a directory of your own",
+            ),
+            Self::Open { path, mode } => Below::advice(
+                format!("its mode is {mode:04o}: they could put directories of theirs into it"),
+                format!("chmod go-w {}, or set MINIDOCKER_ROOT to a directory of your own", path.display()),
             ),
             Self::Unusable { source, .. } => {
                 let because = match source.errno() {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{PipeReader, Read};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -70,30 +71,42 @@ pub fn id_maps(store: &Store) -> Result<Maps, StoreError> {
     let path = store.layers().join("idmap.json");
     let maps = Maps::for_this_process().map_err(unread())?;
     let ours = IdMapRecord::of(&maps)?;
-    match recorded(&path)? {
-        Some(record) if record.is(&ours) => return Ok(maps),
-        Some(record) if !record.may_grow_to(&ours) => {
-            return Err(StoreError::OtherIdMap {
-                path: store.root().to_owned(),
-                theirs: in_one_line(&record.uid_map),
-                ours: in_one_line(&ours.uid_map),
-                why: maps.why_single.map(String::into_boxed_str),
-            });
-        }
-        // New, or newuidmap was tried before and did not work.
-        _ => {}
+    if agrees(store, recorded(&path)?, &ours, &maps)? {
+        return Ok(maps);
     }
+    // New, or newuidmap was tried before and did not work.
     let maps = if maps.how == How::Helpers { tried(maps)? } else { maps };
-    let ours = IdMapRecord::of(&maps)?;
-    let _lock = Lock::exclusive(&store.lock_of("layers"))?;
-    // Somebody else may have decided meanwhile.
-    if recorded(&path)?.is_none_or(|record| !record.is(&ours)) {
-        write_record(&path, &ours, true)?;
-    }
+    decide(store, &path, &maps)?;
     Ok(maps)
 }
 
-fn recorded(path: &std::path::Path) -> Result<Option<IdMapRecord>, StoreError> {
+/// Records the map, unless somebody else decided otherwise meanwhile.
+fn decide(store: &Store, path: &Path, maps: &Maps) -> Result<(), StoreError> {
+    let ours = IdMapRecord::of(maps)?;
+    let _lock = Lock::exclusive(&store.lock_of("layers"))?;
+    if agrees(store, recorded(path)?, &ours, maps)? { Ok(()) } else { write_record(path, &ours, true) }
+}
+
+/// Whether the store is of this map already; false: it may become so.
+fn agrees(
+    store: &Store,
+    record: Option<IdMapRecord>,
+    ours: &IdMapRecord,
+    maps: &Maps,
+) -> Result<bool, StoreError> {
+    match record {
+        Some(record) if record.is(ours) => Ok(true),
+        Some(record) if !record.may_grow_to(ours) => Err(StoreError::OtherIdMap {
+            path: store.root().to_owned(),
+            theirs: in_one_line(&record.uid_map),
+            ours: in_one_line(&ours.uid_map),
+            why: maps.why_single.clone().map(String::into_boxed_str),
+        }),
+        _ => Ok(false),
+    }
+}
+
+fn recorded(path: &Path) -> Result<Option<IdMapRecord>, StoreError> {
     match read_record(path) {
         Err(e) if e.errno() == Some(sys::Errno::ENOENT) => Ok(None),
         other => other.map(Some),
@@ -195,6 +208,20 @@ mod tests {
         assert!(!more.may_grow_to(&one));
         assert!(!more.may_grow_to(&record("0 1000 1\n1 200000 65536\n")));
         assert!(!one.may_grow_to(&record("0 1001 1\n1 100000 65536\n")));
+    }
+
+    #[test]
+    fn one_id_does_not_take_the_place_of_more_that_were_recorded_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let path = store.layers().join("idmap.json");
+        let single = Maps::single(&namespaces::idmap::User::me(), "newuidmap failed".into());
+        let one = IdMapRecord::of(&single).unwrap();
+        let more = record(&format!("{}1 100000 65536\n", one.uid_map));
+        write_record(&path, &more, false).unwrap();
+        let error = decide(&store, &path, &single).unwrap_err();
+        assert!(matches!(error, StoreError::OtherIdMap { .. }), "{error}");
+        assert!(recorded(&path).unwrap().unwrap().is(&more));
     }
 
     #[test]

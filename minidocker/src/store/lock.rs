@@ -31,8 +31,14 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
 }
 
 fn open(path: &Path) -> Result<OwnedFd, StoreError> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    file.map(OwnedFd::from).map_err(StoreError::io("openat", path, "O_RDWR|O_CREAT|O_CLOEXEC, 0600"))
+    let mut file = File::options();
+    file.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = file.custom_flags(libc::O_NOFOLLOW).open(path);
+    file.map(OwnedFd::from).map_err(StoreError::io(
+        "openat",
+        path,
+        "O_RDWR|O_CREAT|O_NOFOLLOW|O_CLOEXEC, 0600",
+    ))
 }
 
 impl Lock {
@@ -95,12 +101,12 @@ impl AsFd for Lock {
 /// # Errors
 /// The file is there and can't be opened.
 pub fn is_locked(path: &Path) -> Result<bool, StoreError> {
-    let file = match File::options().read(true).write(true).open(path) {
+    let file = match File::options().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path) {
         Ok(file) => file,
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             return Ok(false);
         }
-        Err(e) => return Err(StoreError::io("openat", path, "O_RDWR|O_CLOEXEC")(e)),
+        Err(e) => return Err(StoreError::io("openat", path, "O_RDWR|O_NOFOLLOW|O_CLOEXEC")(e)),
     };
     let mut found = whole_file(libc::F_WRLCK);
     let asked = fcntl(&file, FcntlArg::F_OFD_GETLK(&mut found));
@@ -111,6 +117,16 @@ pub fn is_locked(path: &Path) -> Result<bool, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_in_place_of_a_lock_file_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+        assert_eq!(Lock::exclusive(&path).unwrap_err().errno(), Some(Errno::ELOOP));
+        assert_eq!(is_locked(&path).unwrap_err().errno(), Some(Errno::ELOOP));
+        assert!(!dir.path().join("elsewhere").exists());
+    }
 
     #[test]
     fn a_held_lock_is_seen_and_ends_with_its_descriptor() {

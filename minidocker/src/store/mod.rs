@@ -13,6 +13,6 @@ mod root;
 pub use error::{Below, StoreError};
 pub use idmap::{id_maps, in_id_map};
 pub use lock::{Lock, is_locked};
-pub use record::{Record, read_file, read_record, write_record};
+pub use record::{Record, read_file, read_record, replace_file, write_record};
 pub use remove::remove_tree;
 pub use root::{Privilege, Store};

@@ -55,9 +55,18 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, StoreError> {
 pub fn write_record<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<(), StoreError> {
     let text = serde_json::to_vec(value)
         .map_err(|e| StoreError::Damaged { path: path.to_owned(), reason: e.to_string() })?;
+    replace_file(path, &text, 0o600, sync)
+}
+
+/// As [`write_record`], with the bytes and the mode (before the umask) of any file. It is a new inode:
+/// its owner is ours again, and a mount of the old one keeps that.
+///
+/// # Errors
+/// Those of [`write_record`].
+pub fn replace_file(path: &Path, text: &[u8], mode: u32, sync: bool) -> Result<(), StoreError> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let renamed = || fs::rename(&temporary, path).map_err(StoreError::io("rename", &temporary, ""));
-    let written = write_new(&temporary, &text, sync).and_then(|()| renamed());
+    let written = write_new(&temporary, text, mode, sync).and_then(|()| renamed());
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -68,10 +77,10 @@ pub fn write_record<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<
     Ok(())
 }
 
-fn write_new(path: &Path, text: &[u8], sync: bool) -> Result<(), StoreError> {
+fn write_new(path: &Path, text: &[u8], mode: u32, sync: bool) -> Result<(), StoreError> {
     let mut options = File::options();
-    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-    let flags = "O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0600";
+    let opened = options.write(true).create(true).truncate(true).mode(mode).open(path);
+    let flags = "O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC";
     let mut file = opened.map_err(StoreError::io("openat", path, flags))?;
     file.write_all(text).map_err(StoreError::io("write", path, ""))?;
     if sync { file.sync_all().map_err(StoreError::io("fsync", path, "")) } else { Ok(()) }

@@ -73,17 +73,31 @@ impl Store {
             Ok(meta) if meta.uid() != us => {
                 return Err(StoreError::Foreign { path: root.clone(), owner: meta.uid(), us });
             }
+            Ok(meta) if meta.mode() & 0o022 != 0 => {
+                return Err(StoreError::Open { path: root.clone(), mode: meta.mode() & 0o7777 });
+            }
             Ok(_) => {}
             Err(_) => make_dir(root)?,
         }
         for dir in ["images", "layers", "containers", "names"] {
             let path = root.join(dir);
             match fs::symlink_metadata(&path) {
+                Ok(meta) if meta.uid() != us => {
+                    return Err(StoreError::Foreign { path, owner: meta.uid(), us });
+                }
                 Ok(meta) if meta.is_dir() && meta.mode() & 0o077 != 0 => {
                     fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
                         .map_err(StoreError::io("chmod", &path, "0700"))?;
                 }
-                // A link to a directory elsewhere is its owner's affair, and never ours to change.
+                // A link of ours to a directory elsewhere is our own affair, if that is ours too.
+                Ok(meta) if meta.is_symlink() => match fs::metadata(&path) {
+                    Ok(to) if to.uid() == us && to.mode() & 0o022 == 0 => {}
+                    Ok(to) if to.uid() == us => {
+                        return Err(StoreError::Open { path, mode: to.mode() & 0o7777 });
+                    }
+                    Ok(to) => return Err(StoreError::Foreign { path, owner: to.uid(), us }),
+                    Err(e) => return Err(StoreError::io("stat", &path, "")(e)),
+                },
                 Ok(_) => {}
                 Err(_) => make_dir(&path)?,
             }
@@ -177,5 +191,43 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::at(dir.path().join("a/b"), Privilege::Rootless).unwrap();
         assert!(store.layers().is_dir() && store.names().is_dir() && store.containers().is_dir());
+    }
+
+    #[test]
+    fn a_store_that_others_may_write_to_is_refused() {
+        for mode in [0o770, 0o707, 0o1777] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let error = Store::at(dir.path().into(), Privilege::Rootless).unwrap_err();
+            assert!(matches!(error, StoreError::Open { mode: found, .. } if found == mode), "{error}");
+            let below = error.below();
+            assert!(below.because.unwrap().contains(&format!("{mode:04o}")));
+            assert!(below.remedy.unwrap().starts_with("chmod go-w "));
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+        }
+    }
+
+    #[test]
+    fn directories_and_links_of_others_in_the_store_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("store");
+        let at = || Store::at(root.clone(), Privilege::Rootless);
+        at().unwrap();
+        let (layers, elsewhere) = (root.join("layers"), dir.path().join("elsewhere"));
+        fs::remove_dir(&layers).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &layers).unwrap();
+        fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o755)).unwrap();
+        at().unwrap();
+        fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(at(), Err(StoreError::Open { path, .. }) if path == layers));
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::lchown(&layers, Some(12345), None).unwrap();
+            assert!(matches!(at(), Err(StoreError::Foreign { path, owner: 12345, .. }) if path == layers));
+            fs::remove_file(&layers).unwrap();
+            fs::create_dir(&layers).unwrap();
+            std::os::unix::fs::chown(&layers, Some(12345), None).unwrap();
+            assert!(matches!(at(), Err(StoreError::Foreign { path, owner: 12345, .. }) if path == layers));
+        }
     }
 }

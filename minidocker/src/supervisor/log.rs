@@ -1,7 +1,7 @@
 //! `log`: what the container wrote, in Docker's json-file format, a line each.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -63,7 +63,7 @@ impl JsonLog {
             rest = behind;
         }
         self.partial[stream as usize] = rest.to_vec();
-        self.file.write_all(&entries).map_err(SupervisorError::call("write the log", "write", "…"))
+        self.put(&entries)
     }
 
     /// Writes the last lines that have no newline.
@@ -75,7 +75,34 @@ impl JsonLog {
                 append(&mut entries, stream, &rest)?;
             }
         }
-        self.file.write_all(&entries).map_err(SupervisorError::call("write the log", "write", "…"))
+        self.put(&entries)
+    }
+}
+
+impl JsonLog {
+    /// Appends whole lines, or as many as there is room for.
+    fn put(&mut self, entries: &[u8]) -> Result<(), SupervisorError> {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(length) => rest = &rest[length..],
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.take_back(&entries[..entries.len() - rest.len()]);
+                    return Err(SupervisorError::call("write the log", "write", "…")(e));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts off the part of a line that a full disk left at the end of what was `written`: the next line
+    /// would be glued to it.
+    fn take_back(&self, written: &[u8]) {
+        let part = written.iter().rev().take_while(|b| **b != b'\n').count() as u64;
+        if let (Ok(meta), 1..) = (self.file.metadata(), part) {
+            let _ = self.file.set_len(meta.len().saturating_sub(part));
+        }
     }
 }
 
@@ -119,5 +146,28 @@ mod tests {
         let long = "x".repeat(PART);
         assert_eq!(logs, ["one\n", "err \"q\" \u{fffd}\n", "two\n", &long, "x"]);
         assert_eq!(entries[1]["stream"], "stderr");
+    }
+
+    #[test]
+    fn half_a_line_that_a_full_disk_left_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = JsonLog::open(dir.path()).unwrap();
+        log.write(Stream::Stdout, b"one\n").unwrap();
+        let mut entries = Vec::new();
+        append(&mut entries, Stream::Stdout, b"two\n").unwrap();
+        append(&mut entries, Stream::Stdout, b"three\n").unwrap();
+        let written = &entries[..entries.len() - 10];
+        log.file.write_all(written).unwrap();
+        log.take_back(written);
+        log.take_back(b"");
+        log.write(Stream::Stdout, b"four\n").unwrap();
+        let text = std::fs::read_to_string(dir.path().join("log")).unwrap();
+        let logs: Vec<String> = text
+            .lines()
+            .map(|l| {
+                serde_json::from_str::<serde_json::Value>(l).unwrap()["log"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(logs, ["one\n", "two\n", "four\n"]);
     }
 }

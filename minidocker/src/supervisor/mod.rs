@@ -66,6 +66,14 @@ pub enum SupervisorError {
         "the supervisor of container {0} ended before its container: it was killed, and the container with it"
     )]
     Died(String),
+    /// The start failed, and so did clearing it up.
+    #[error("{start}; then {undo}")]
+    Undone {
+        /// Why it could not start.
+        start: Box<SupervisorError>,
+        /// What is left.
+        undo: Box<crate::container::ContainerError>,
+    },
     /// The supervisor said no.
     #[error("{0}")]
     Refused(String),
@@ -77,6 +85,7 @@ impl SupervisorError {
         match self {
             Self::Store(e) => e.below(),
             Self::Container(e) => e.below(),
+            Self::Undone { start, .. } => start.below(),
             other => Below::of(other),
         }
     }

@@ -12,7 +12,7 @@ use sys::{CloneArgs, Cloned, Pid, SysError};
 use super::entry::ARGV0;
 use super::protocol::{Answer, Attach, Call, Verb};
 use super::{SupervisorError, control};
-use crate::container::{Container, Ledger, NewContainer, give_up};
+use crate::container::{Container, ContainerError, Ledger, NewContainer, give_up};
 use crate::runtime::{Failure, receive, send};
 use crate::store::Store;
 
@@ -40,12 +40,19 @@ const START: &str = "start the supervisor";
 /// No process, no descriptors. Then nothing runs, and the container is as after any failed start:
 /// removed with `--rm`, else `created`, as in Docker.
 pub fn spawn(store: &Store, new: NewContainer, attach: Attach) -> Result<Session, SupervisorError> {
-    let started = start(store, &new, attach);
-    if let Err(e) = &started {
-        let mut ledger = Ledger::open(&new.container.dir)?;
-        give_up(store, &new.container, &new.request, &mut ledger, &Failure::ours(e.to_string()))?;
+    start(store, &new, attach).map_err(|e| undo(store, &new, e))
+}
+
+/// Clears up after a start that failed; that this may fail too does not hide why.
+fn undo(store: &Store, new: &NewContainer, start: SupervisorError) -> SupervisorError {
+    let failure = Failure::ours(start.to_string());
+    let undone = Ledger::open(&new.container.dir)
+        .map_err(ContainerError::from)
+        .and_then(|mut ledger| give_up(store, &new.container, &new.request, &mut ledger, &failure));
+    match undone {
+        Ok(()) => start,
+        Err(undo) => SupervisorError::Undone { start: Box::new(start), undo: Box::new(undo) },
     }
-    started
 }
 
 fn start(store: &Store, new: &NewContainer, attach: Attach) -> Result<Session, SupervisorError> {
@@ -171,4 +178,23 @@ fn pipes(attach: Attach) -> Result<([Option<OwnedFd>; 3], Vec<OwnedFd>), Supervi
         }
     }
     Ok((ours, theirs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_the_start_failed_is_told_first_though_the_record_is_gone_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), crate::store::Privilege::Rootless).unwrap();
+        let new = crate::container::made_for_tests(&store);
+        std::fs::write(new.container.dir.join("state.json"), "{").unwrap();
+        let cause = SupervisorError::call(START, "pipe2", "[], O_CLOEXEC")(rustix::io::Errno::MFILE);
+        let error = undo(&store, &new, cause);
+        let said = error.to_string();
+        assert!(said.starts_with("cannot start the supervisor; then "), "{said}");
+        assert!(said.contains("state.json is damaged"), "{said}");
+        assert!(error.below().call.unwrap().contains("EMFILE"));
+    }
 }

@@ -1,17 +1,13 @@
 //! `cargo xtask bench commands`: commands that only look, beside sleeping containers.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
 use clap::Args;
 
-use super::room::{self, Room, Store};
-use super::run;
-use super::sleepers::Sleepers;
+use super::sleepers::{Asked, Dormitory};
 use super::stats::{self, Peer};
 use crate::table;
-use crate::workspace::Workspace;
 
 /// A command, and the most that its median may take, in ms.
 const COMMANDS: [(&str, f64); 4] = [("version", 2.0), ("ps", 5.0), ("ps -a", 5.0), ("inspect sleeper0", 5.0)];
@@ -19,25 +15,16 @@ const COMMANDS: [(&str, f64); 4] = [("version", 2.0), ("ps", 5.0), ("ps -a", 5.0
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many containers sleep.
-    #[arg(long, default_value_t = 10)]
-    containers: usize,
+    #[command(flatten)]
+    beside: Asked,
     /// How many rounds.
     #[arg(long, default_value_t = 101)]
     runs: usize,
-    /// Measure this binary instead of a fresh release build.
-    #[arg(long)]
-    binary: Option<PathBuf>,
 }
 
 pub(super) fn bench(options: &Options) -> Result<bool> {
-    let workspace = Workspace::read()?;
-    let binary = run::binary(options.binary.as_deref(), &workspace)?;
-    room::enter()?;
-    let room = Room::make(Store::Tmpfs)?;
-    let binary = room.take(&binary, "minidocker")?;
-    let store = room.path().join("store");
-    let sleepers = Sleepers::start(&binary, &store, options.containers)?;
+    let Dormitory { _room, sleepers, binary, store } = options.beside.make()?;
+    let count = sleepers.supervisors.len();
     let peer = |line: &'static str| {
         let (binary, store) = (binary.clone(), store.clone());
         Peer::new(line, "", move |_| {
@@ -62,7 +49,7 @@ pub(super) fn bench(options: &Options) -> Result<bool> {
         let figures = [median, series.p99()].map(|ms| format!("{ms:.2}"));
         rows.push([vec![series.name], figures.to_vec(), vec![words.unwrap_or_default()]].concat());
     }
-    println!("{} rounds beside {} sleeping containers, ms", options.runs, options.containers);
+    println!("{} rounds beside {} sleeping containers, ms", options.runs, count);
     table::print(&["", "median", "p99", "goal"], &rows);
     Ok(met)
 }

@@ -6,7 +6,7 @@
  *
  *   floor [-u single|helpers] [-s STEPS] [-g GROUP]... [-d DEVICES] LOWER STATE PROGRAM
  *
- * STEPS stops after the first so many rows of bench/steps.rs, so that their prices add up.
+ * STEPS stops after the first so many rows of bench/floor.rs, so that their prices add up.
  * Compiled by bench/floor.rs; not part of any build.
  */
 #define _GNU_SOURCE

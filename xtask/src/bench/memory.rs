@@ -1,16 +1,13 @@
 //! `cargo xtask bench memory`: what the supervisor of a sleeping container keeps for itself.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::room::{self, Room, Store};
-use super::sleepers::Sleepers;
-use super::{run, stats};
+use super::sleepers::{Asked, Dormitory};
+use super::stats;
 use crate::table;
-use crate::workspace::Workspace;
 
 /// Pages that no other process has, of one supervisor.
 const MOST_ANONYMOUS_KIB: f64 = 512.0;
@@ -20,21 +17,12 @@ const MOST_PSS_KIB: f64 = 1_024.0;
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many containers sleep.
-    #[arg(long, default_value_t = 10)]
-    containers: usize,
-    /// Measure this binary instead of a fresh release build.
-    #[arg(long)]
-    binary: Option<PathBuf>,
+    #[command(flatten)]
+    beside: Asked,
 }
 
 pub(super) fn bench(options: &Options) -> Result<bool> {
-    let workspace = Workspace::read()?;
-    let binary = run::binary(options.binary.as_deref(), &workspace)?;
-    room::enter()?;
-    let room = Room::make(Store::Tmpfs)?;
-    let binary = room.take(&binary, "minidocker")?;
-    let sleepers = Sleepers::start(&binary, &room.path().join("store"), options.containers)?;
+    let Dormitory { _room, sleepers, .. } = options.beside.make()?;
     let fields = ["Anonymous", "Pss", "Rss", "Private_Dirty"];
     let rollups: Vec<String> = sleepers
         .supervisors

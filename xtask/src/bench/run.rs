@@ -27,9 +27,9 @@ pub(crate) struct Options {
     /// How many rounds, at least 31.
     #[arg(long, default_value_t = FEWEST_RUNS)]
     runs: usize,
-    /// Where the stores lie. A plain user gets /dev/shm.
-    #[arg(long, value_enum, default_value_t = Store::Tmpfs)]
-    store: Store,
+    /// Where the stores lie, as root (else tmpfs). A plain user can mount nothing and has /dev/shm.
+    #[arg(long, value_enum)]
+    store: Option<Store>,
     /// As root: measure plain users, with one id and with subordinate ids.
     #[arg(long)]
     rootless: bool,
@@ -71,8 +71,13 @@ pub(super) fn bench(options: &Options) -> Result<bool> {
     let workspace = Workspace::read()?;
     let binary = binary(options.binary.as_deref(), &workspace)?;
     let mut machine = Machine::look(&workspace.root);
+    ensure!(
+        options.store.is_none() || workspace::is_root()?,
+        "--store is for root: a plain user has /dev/shm"
+    );
+    let store = options.store.unwrap_or(Store::Tmpfs);
     room::enter()?;
-    let room = Room::make(options.store)?;
+    let room = Room::make(store)?;
     room.take(&binary, "minidocker")?;
     floor::compile(&room.path().join("bin"))?;
     let me = Who::me()?;
@@ -87,8 +92,7 @@ pub(super) fn bench(options: &Options) -> Result<bool> {
         vec![measure(&me, room.path(), options.runs)?]
     };
     machine.look_again();
-    let store =
-        if me.is_root() { format!("{:?}", options.store).to_lowercase() } else { "/dev/shm".to_owned() };
+    let store = if me.is_root() { format!("{store:?}").to_lowercase() } else { "/dev/shm".to_owned() };
     let record = Record { version: 1, unit: "ms".into(), command: COMMAND.into(), store, machine, measured };
     let name = if options.rootless { "run-rootless.json" } else { "run.json" };
     let raw = workspace.target.join("bench").join(name);

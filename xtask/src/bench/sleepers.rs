@@ -6,6 +6,44 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use super::room::{self, Room, Store};
+use super::run;
+use crate::workspace::Workspace;
+
+/// What sleeps beside a measurement.
+#[derive(Args)]
+pub(super) struct Asked {
+    /// How many containers sleep.
+    #[arg(long, default_value_t = 10)]
+    containers: usize,
+    /// Measure this binary instead of a fresh release build.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+}
+
+/// A room in which containers sleep. Fields go in this order.
+pub(super) struct Dormitory {
+    pub(super) sleepers: Sleepers,
+    pub(super) binary: PathBuf,
+    pub(super) store: PathBuf,
+    /// Goes with its mounts when all of them are gone.
+    pub(super) _room: Room,
+}
+
+impl Asked {
+    /// Builds what is to be measured, makes the room, and waits until all sleep.
+    pub(super) fn make(&self) -> Result<Dormitory> {
+        let binary = run::binary(self.binary.as_deref(), &Workspace::read()?)?;
+        room::enter()?;
+        let room = Room::make(Store::Tmpfs)?;
+        let binary = room.take(&binary, "minidocker")?;
+        let store = room.path().join("store");
+        let sleepers = Sleepers::start(&binary, &store, self.containers)?;
+        Ok(Dormitory { sleepers, binary, store, _room: room })
+    }
+}
 
 /// Their supervisors, and the clients that started them.
 pub(super) struct Sleepers {

@@ -31,10 +31,10 @@ pub(crate) struct Book {
     #[arg(long)]
     open: bool,
     /// Only look for mistakes, and build nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "open")]
     check: bool,
     /// Write into the pages what their transcripts print now.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["open", "check", "data"])]
     bless: bool,
     /// Measure anew what the pictures are drawn from.
     #[arg(long)]

@@ -36,17 +36,23 @@ pub(super) fn memory(_: &Host) -> Finding {
         Ok(ended) => ended,
         Err(e) => return Finding::new(None, format!("no child: {e}")),
     };
-    match (status, before.zip(limited())) {
-        (ExitStatus::Signaled(SIGKILL), _) => {
-            Finding::new(true, format!("{TOUCHED_MIB} MiB touched: killed"))
-        }
+    let (own, why) = judged(said, status, before.zip(limited()));
+    Finding::new(own, why)
+}
+
+/// What a child's words and end tell, and the counters before and after. Who dies of something else, or is
+/// stopped by something else (RLIMIT_AS), says nothing of the cgroup.
+fn judged(said: String, status: ExitStatus, counts: Option<(u64, u64)>) -> (Option<bool>, String) {
+    match (status, counts) {
+        (ExitStatus::Signaled(SIGKILL), _) => (Some(true), format!("{TOUCHED_MIB} MiB touched: killed")),
         (_, Some((before, after))) if after > before => {
-            Finding::new(true, format!("{said}: {} times at the limit", after - before))
+            (Some(true), format!("{said}: {} times at the limit", after - before))
         }
         (ExitStatus::Exited(0), _) if said.ends_with("touched") => {
-            Finding::new(false, format!("{said}: nothing stopped it"))
+            (Some(false), format!("{said}: nothing stopped it"))
         }
-        _ => Finding::new(true, said),
+        (ExitStatus::Exited(0), _) => (None, said),
+        (end, _) => (None, format!("the child ended by itself: {end:?}")),
     }
 }
 
@@ -155,6 +161,18 @@ mod tests {
         let v1 = dirs("1:cpuacct,cpu:/docker/a/x\n");
         assert_eq!(v1, ["/sys/fs/cgroup/cpu/x", "/sys/fs/cgroup/cpu"]);
         assert_eq!(dirs("1:cpu:/elsewhere\n2:cpuset:/docker/a\n"), [""; 0]);
+    }
+
+    #[test]
+    fn only_a_kill_or_a_counter_closes_the_memory_row() {
+        let own = |said: &str, status, counts| judged(said.to_owned(), status, counts).0;
+        let all = "256 MiB touched";
+        assert_eq!(own("", ExitStatus::Signaled(SIGKILL), None), Some(true));
+        assert_eq!(own(all, ExitStatus::Exited(0), Some((3, 5))), Some(true));
+        assert_eq!(own(all, ExitStatus::Exited(0), Some((3, 3))), Some(false));
+        assert_eq!(own("mmap: ENOMEM, by RLIMIT_AS", ExitStatus::Exited(0), None), None);
+        assert_eq!(own("", ExitStatus::Signaled(11), Some((0, 0))), None);
+        assert_eq!(own("", ExitStatus::Exited(101), None), None);
     }
 
     #[test]
