@@ -17,11 +17,3 @@ use sys::{MsFlags, SysError};
 pub fn make_private() -> Result<(), SysError> {
     sys::mount(None, Path::new("/"), None, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None)
 }
-
-/// What the host mounts later appears here, and nothing goes out: for a bind mount with `rslave`.
-///
-/// # Errors
-/// As [`make_private`].
-pub fn make_slave() -> Result<(), SysError> {
-    sys::mount(None, Path::new("/"), None, MsFlags::MS_SLAVE | MsFlags::MS_REC, None)
-}
