@@ -9,12 +9,7 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use sys::{Errno, SysError};
 
-// linux/rtnetlink.h: what a message is about. Each kind has the numbers NEW, DEL, GET in this order.
-pub(crate) const RTM_NEWLINK: u16 = 16;
-pub(crate) const RTM_GETLINK: u16 = 18;
-pub(crate) const RTM_NEWADDR: u16 = 20;
-pub(crate) const RTM_GETADDR: u16 = 22;
-pub(crate) const RTM_GETROUTE: u16 = 26;
+pub(crate) use nix::libc::{RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK};
 
 // linux/netlink.h.
 const NLMSG_ERROR: u16 = 2;
