@@ -6,6 +6,7 @@
 //! (CVE-2019-5736). Docker mounts a binary of its own, docker-init, which is tini.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
@@ -29,11 +30,14 @@ pub(super) fn stay(terminal: bool) -> Result<(), Failure> {
         Cloned::Parent { pid, .. } => {
             let _ = nix::sys::prctl::set_name(c"init");
             // The supervisor waits for the end of our reports, and takes it for a payload that runs.
-            let code = sys::close_all_but(&[signals.as_fd()])
+            let ended = sys::close_all_but(&[signals.as_fd()])
                 .map_err(InitError::from)
-                .and_then(|()| signals.wait_for(pid))
-                .map(|status| status.code());
-            sys::exit_now(code.ok().flatten().unwrap_or(125))
+                .and_then(|()| signals.wait_for(pid));
+            if let Err(e) = &ended {
+                // Nobody hears our reports any more: the payload's standard error is what is left.
+                let _ = writeln!(std::io::stderr(), "minidocker: the container's init failed: {e}");
+            }
+            sys::exit_now(ended.ok().and_then(|status| status.code()).unwrap_or(125))
         }
     }
 }
