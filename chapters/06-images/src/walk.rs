@@ -1,13 +1,12 @@
 //! Walking over descriptors: opening and removing what nobody else knows of yet.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
@@ -74,19 +73,30 @@ pub(crate) fn proc_path(dir: BorrowedFd<'_>) -> PathBuf {
 
 /// The names in an open directory, as they come.
 pub(crate) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
-    fs::read_dir(proc_path(dir))?.map(|entry| Ok(entry?.file_name())).collect()
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
 }
+
+/// How many directories below each other are held open at once while a tree is removed.
+const HELD: u32 = 16;
 
 /// Removes `name` in `dir`, and all below it if it is a directory. No link is followed. A directory that
 /// its owner closed (overlay's `work/work` has mode 000) is opened with chmod(2) first.
 ///
-/// [`fs::remove_dir_all`] holds one descriptor a level, and a tree may have more levels than a process
-/// may have descriptors. So the children of a child are moved up until nothing is left below.
+/// [`fs::remove_dir_all`](std::fs::remove_dir_all) holds one descriptor a level, and a tree may have more
+/// levels than a process may have descriptors. So what is deep moves up until nothing is left below.
 ///
 /// # Errors
 /// That of the call that failed; what stays then may have moved to the top of the tree.
 pub fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
-    if unlinked(dir, name)? {
+    if removed(dir, name)? {
         return Ok(());
     }
     let top = open_up(dir, name)?;
@@ -95,17 +105,24 @@ pub fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
         && !left.is_empty()
     {
         for name in left {
-            if unlinked(top.as_fd(), &name)? {
-                continue;
-            }
-            let sub = open_up(top.as_fd(), &name)?;
-            for below in names(sub.as_fd())? {
-                if !unlinked(sub.as_fd(), &below)? {
-                    move_up(sub.as_fd(), &below, top.as_fd(), &mut number)?;
-                }
-            }
-            rustix::fs::unlinkat(&top, &name, AtFlags::REMOVEDIR)?;
+            remove_below(top.as_fd(), &name, HELD, (top.as_fd(), &mut number))?;
         }
+    }
+    Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
+}
+
+fn remove_below(
+    dir: BorrowedFd<'_>, name: &OsStr, held: u32, (top, number): (BorrowedFd<'_>, &mut u64),
+) -> io::Result<()> {
+    if removed(dir, name)? {
+        return Ok(());
+    }
+    if held == 0 {
+        return Ok(move_up(dir, name, top, number)?);
+    }
+    let sub = open_up(dir, name)?;
+    for below in names(sub.as_fd())? {
+        remove_below(sub.as_fd(), &below, held - 1, (top, number))?;
     }
     Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
 }
@@ -126,22 +143,31 @@ fn move_up(sub: BorrowedFd<'_>, name: &OsStr, top: BorrowedFd<'_>, number: &mut 
 /// Opens a directory, which its owner may then read, write and search.
 fn open_up(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
     let how = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let found = rustix::fs::openat(dir, name, how | OFlags::PATH, Mode::empty())?;
-    if rustix::fs::fstat(&found)?.st_mode & 0o700 != 0o700 {
-        rustix::fs::chmod(proc_path(found.as_fd()), Mode::RWXU)?;
+    let found = match rustix::fs::openat(dir, name, how, Mode::empty()) {
+        Err(Errno::ACCESS) => rustix::fs::openat(dir, name, how | OFlags::PATH, Mode::empty())?,
+        other => other?,
+    };
+    if rustix::fs::fstat(&found)?.st_mode & 0o700 == 0o700 {
+        return Ok(found);
     }
+    rustix::fs::chmod(proc_path(found.as_fd()), Mode::RWXU)?;
     rustix::fs::openat(&found, ".", how, Mode::empty())
 }
 
-/// Whether it was no directory. unlink(2) of one: EISDIR on Linux, EPERM by POSIX.
-fn unlinked(dir: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
-    let is_dir = || {
-        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
-        stat.is_ok_and(|s| FileType::from_raw_mode(s.st_mode).is_dir())
+/// Whether `name` is gone: it was no directory, or an empty one.
+fn removed(dir: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    let as_directory = || match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+        // rmdir(2) allows both.
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        other => other.map(|()| true),
     };
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
-        Err(Errno::ISDIR) => Ok(false),
-        Err(Errno::PERM) if is_dir() => Ok(false),
+        // unlink(2) of a directory: EISDIR on Linux, EPERM by POSIX.
+        Err(Errno::ISDIR) => as_directory(),
+        Err(Errno::PERM) => match as_directory() {
+            Err(Errno::NOTDIR) => Err(Errno::PERM),
+            other => other,
+        },
         other => other.map(|()| true),
     }
 }
