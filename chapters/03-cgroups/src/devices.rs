@@ -2,9 +2,12 @@
 //! (Documentation/admin-guide/cgroup-v1/devices.rst).
 
 use std::fmt::Write;
+use std::os::fd::AsFd;
 
-use sys::{Errno, write_file};
+use rustix::fs::OFlags;
+use sys::{Errno, write_fd, write_file};
 
+use crate::members::open;
 use crate::{CgroupError, Group};
 
 /// Block or character device.
@@ -149,8 +152,9 @@ impl Group {
             Err(e) if e.errno() == Errno::EPERM => return Ok(Devices::None),
             other => other?,
         }
+        let list = open(&dir.join("devices.allow"), OFlags::WRONLY)?;
         for rule in rules {
-            match write_file(&dir.join("devices.allow"), &rule.to_string()) {
+            match write_fd(list.as_fd(), &rule.to_string()) {
                 // The group above (that of a container we run in) doesn't have it: nor will this one.
                 Err(e) if e.errno() == Errno::EPERM => {}
                 other => other?,

@@ -122,6 +122,24 @@ impl Group {
         first
     }
 
+    /// Removes the directories if nobody is in them and no group is below, and says whether all of them
+    /// are gone. The kernel looks and removes in one call, so this needs no list of members: after the
+    /// end of a container it is mostly enough.
+    ///
+    /// # Errors
+    /// [`CgroupError::NotOurs`].
+    pub fn remove_empty(&self) -> Result<bool, CgroupError> {
+        for dir in &self.dirs {
+            let parent = ours(dir)?;
+            match rmdir(dir) {
+                // `remove` tells why, if it can't either.
+                Err(e) if e.errno() != Errno::ENOENT => return Ok(false),
+                _ => remove_parent(parent)?,
+            }
+        }
+        Ok(true)
+    }
+
     /// The directory that holds a file of this name: what a directory can do is seen from its files.
     pub(crate) fn with_file(&self, name: &str) -> Option<&Path> {
         self.dirs.iter().find(|d| d.join(name).exists()).map(PathBuf::as_path)

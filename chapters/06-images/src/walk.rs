@@ -112,7 +112,10 @@ pub fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
 }
 
 fn remove_below(
-    dir: BorrowedFd<'_>, name: &OsStr, held: u32, (top, number): (BorrowedFd<'_>, &mut u64),
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    held: u32,
+    (top, number): (BorrowedFd<'_>, &mut u64),
 ) -> io::Result<()> {
     if removed(dir, name)? {
         return Ok(());

@@ -8,6 +8,7 @@
 //! binds is the null device, because an image could have put something else there. So do we.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
@@ -43,7 +44,9 @@ pub const READONLY_PATHS: [&str; 5] =
 #[must_use]
 pub fn masked_paths() -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = MASKED_PATHS.iter().map(PathBuf::from).collect();
-    let cpus = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let found = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    // cpu0, cpu1; cpufreq and cpuidle are none.
+    let cpus = found.filter(|f| f.file_name().as_bytes().last().is_some_and(u8::is_ascii_digit));
     let mut throttles: Vec<PathBuf> =
         cpus.map(|cpu| cpu.path().join("thermal_throttle")).filter(|p| p.is_dir()).collect();
     throttles.sort_unstable();

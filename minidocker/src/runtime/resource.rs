@@ -65,6 +65,9 @@ pub fn release(resource: &Resource) -> Result<(), ReleaseError> {
     match resource {
         Resource::Cgroup { dirs } => {
             let group = cgroups::Group::from_dirs(dirs.clone());
+            if group.remove_empty()? {
+                return Ok(());
+            }
             group.kill()?;
             Ok(group.remove()?)
         }
