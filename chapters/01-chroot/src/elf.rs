@@ -91,9 +91,9 @@ impl Elf {
     /// # Errors
     /// [`ElfError`].
     pub fn read(mut file: &File) -> Result<Self, ElfError> {
-        let mut start = Vec::new();
-        file.rewind()?;
         // binfmt_script.c: the kernel looks at the first 256 bytes for the interpreter.
+        let mut start = Vec::with_capacity(256);
+        file.rewind()?;
         file.take(256).read_to_end(&mut start)?;
         if let Some(line) = start.strip_prefix(b"#!") {
             let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_start();

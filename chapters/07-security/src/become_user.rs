@@ -1,11 +1,13 @@
 //! From the root that sets a container up to the user that runs in it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use nix::unistd::{Gid, Uid};
 use sys::{CapSets, SysError};
 
-use crate::{CapSet, SecurityError, last_cap};
+use crate::{CapSet, SecurityError};
 
 /// The user that a program runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,13 +63,20 @@ impl CapPlan {
 /// # Errors
 /// [`SecurityError::Call`]: no /proc.
 pub fn own_capabilities() -> Result<CapSet, SecurityError> {
-    Ok(CapSet::from_bits(sys::capget()?.permitted).intersection(bounding()?))
+    Ok(own(bounding()?)?)
+}
+
+fn own(bounding: CapSet) -> Result<CapSet, SysError> {
+    Ok(CapSet::from_bits(sys::capget()?.permitted).intersection(bounding))
 }
 
 /// `CapBnd` of this thread; capget(2) doesn't tell it.
 fn bounding() -> Result<CapSet, SecurityError> {
     let path = Path::new("/proc/thread-self/status");
-    let status = std::fs::read_to_string(path).map_err(|e| SysError::of("read", format!("{path:?}"), e))?;
+    // The kernel makes the text anew for each read(2) that is too small for it.
+    let mut status = String::with_capacity(4096);
+    let read = File::open(path).and_then(|mut file| file.read_to_string(&mut status));
+    read.map_err(|e| SysError::of("read", format!("{path:?}"), e))?;
     let mask = status.lines().find_map(|l| l.strip_prefix("CapBnd:"));
     let bits = mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok());
     bits.map(CapSet::from_bits).ok_or_else(|| SecurityError::Unknown(path.to_owned()))
@@ -78,11 +87,11 @@ fn bounding() -> Result<CapSet, SecurityError> {
 /// # Errors
 /// `EPERM` without CAP_SETPCAP, if there was something to take out.
 pub fn limit_bounding(keep: CapSet) -> Result<(), SecurityError> {
-    let drop = bounding()?.intersection(CapSet::up_to(last_cap()?)).difference(keep);
-    for number in drop.numbers() {
-        sys::cap_bounding_drop(number)?;
-    }
-    Ok(())
+    Ok(drop_bounding(bounding()?.difference(keep))?)
+}
+
+fn drop_bounding(those: CapSet) -> Result<(), SysError> {
+    those.numbers().try_for_each(sys::cap_bounding_drop)
 }
 
 /// Becomes `who` with exactly the capabilities of `plan`, and says which of them it lacks because
@@ -97,10 +106,11 @@ pub fn limit_bounding(keep: CapSet) -> Result<(), SecurityError> {
 /// # Errors
 /// `EPERM`, `EINVAL` (an id without a place in the id map); [`SecurityError::Call`].
 pub fn become_user(who: &Identity, plan: &CapPlan) -> Result<CapSet, SecurityError> {
-    let (plan, missing) = plan.within(own_capabilities()?);
+    let bounding = bounding()?;
+    let (plan, missing) = plan.within(own(bounding)?);
     let groups = who.groups.as_slice();
     let set_groups = !groups.is_empty() || !setgroups_denied();
-    limit_bounding(plan.bounding)?;
+    drop_bounding(bounding.difference(plan.bounding))?;
     let keep = !who.uid.is_root() && !plan.permitted.is_empty();
     if keep {
         sys::set_keepcaps(true)?;
@@ -123,8 +133,9 @@ pub fn become_user(who: &Identity, plan: &CapPlan) -> Result<CapSet, SecurityErr
 /// # Errors
 /// As [`become_user`].
 pub fn apply_capabilities(plan: &CapPlan) -> Result<CapSet, SecurityError> {
-    let (plan, missing) = plan.within(own_capabilities()?);
-    limit_bounding(plan.bounding)?;
+    let bounding = bounding()?;
+    let (plan, missing) = plan.within(own(bounding)?);
+    drop_bounding(bounding.difference(plan.bounding))?;
     set_capabilities(&plan)?;
     Ok(missing)
 }

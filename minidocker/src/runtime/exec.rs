@@ -22,7 +22,7 @@ fn unable(code: u8, text: impl std::fmt::Display) -> Failure {
 /// Where the program is: a name with a slash is a path, another one is looked for in PATH (execvp(3)).
 ///
 /// Done before the fifo, so that `create` fails already, with Docker's words. What is found then may lie on
-/// a volume that others write to, so it is looked at once more before exec.
+/// a volume that others write to: whether it is safe to run is asked just before exec, and only there.
 pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
     let name = plan.args.first().map(String::as_str).unwrap_or_default();
     let shown = cut(name);
@@ -97,9 +97,6 @@ fn runnable(path: &Path) -> Result<PathBuf, SysError> {
     if !meta.is_file() {
         return Err(no("execve", "", Errno::EACCES));
     }
-    if is_our_own(path) {
-        return Err(no("execve", "", Errno::EPERM));
-    }
     if meta.permissions().mode() & 0o111 == 0 {
         return Err(no("access", ", X_OK", Errno::EACCES));
     }
@@ -125,7 +122,11 @@ fn is_our_own(path: &Path) -> bool {
 /// Becomes the program; comes back only with the failure.
 pub(super) fn become_program(plan: &Plan, path: &Path) -> Failure {
     // Any time has passed since it was found.
-    if let Err(refused) = runnable(path) {
+    let safe = runnable(path).and_then(|path| match is_our_own(&path) {
+        true => Err(SysError::new("execve", format!("{path:?}"), Errno::EPERM)),
+        false => Ok(()),
+    });
+    if let Err(refused) = safe {
         return explain(&path.to_string_lossy(), &refused);
     }
     let (Some(program), Some(args), Some(env)) =

@@ -288,8 +288,8 @@ fn flag_of(option: &str) -> Option<OptionKind> {
         "defaults" => Set(MsFlags::empty()),
         "bind" => Set(MsFlags::MS_BIND),
         "rbind" => Set(MsFlags::MS_BIND | MsFlags::MS_REC),
-        "private" => Propagation(MsFlags::MS_PRIVATE),
-        "rprivate" => Propagation(MsFlags::MS_PRIVATE | MsFlags::MS_REC),
+        // As every mount is since Step::PrivateMounts, and what is mounted below one that is private.
+        "private" | "rprivate" => Set(MsFlags::empty()),
         "shared" => Propagation(MsFlags::MS_SHARED),
         "rshared" => Propagation(MsFlags::MS_SHARED | MsFlags::MS_REC),
         "slave" => Propagation(MsFlags::MS_SLAVE),
