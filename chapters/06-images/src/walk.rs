@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
@@ -73,8 +73,11 @@ pub(crate) fn proc_path(dir: BorrowedFd<'_>) -> PathBuf {
 
 /// The names in an open directory, as they come.
 pub(crate) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
+    let dir = rustix::fs::openat(dir, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut buffer = Vec::with_capacity(8 << 10);
+    let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
     let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
