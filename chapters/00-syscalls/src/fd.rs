@@ -25,14 +25,6 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd> {
     })
 }
 
-/// Lets `descriptor` survive the next execve(2).
-///
-/// # Errors
-/// None that an open descriptor can give.
-pub fn keep_across_exec(descriptor: BorrowedFd<'_>) -> Result {
-    call("fcntl", &[&descriptor, &Plain("F_SETFD, 0")], || fcntl_setfd(descriptor, FdFlags::empty()))
-}
-
 /// Closes every descriptor above 2 that isn't in `keep`: for a child between clone and exec, whose
 /// copies would otherwise keep its parent's locks and pipes open while it waits.
 ///

@@ -42,14 +42,14 @@ mod process;
 mod shown;
 mod tty;
 
-pub use clone::{CloneArgs, CloneFlags, Cloned, clone3};
+pub use clone::{CloneArgs, CloneFlags, Cloned, clone3, vfork};
 pub use cred::{
     CapSets, cap_ambient_clear, cap_ambient_raise, cap_bounding_drop, capget, capset, set_dumpable,
     set_keepcaps, set_no_new_privs, setgroups, setresgid, setresuid, setrlimit,
 };
 pub use error::{Result, SysError};
 pub use event::{Event, Role, context, set_role, set_sink, sink_is_set};
-pub use fd::{close_all_but, inherited, keep_across_exec};
+pub use fd::{close_all_but, inherited};
 pub use files::{chdir, chroot, fchdir, mkdir, mknodat, open_in_root, rmdir, write_fd, write_file};
 pub use hints::{Hint, hint};
 pub use mounts::{

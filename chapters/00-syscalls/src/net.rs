@@ -23,9 +23,7 @@ pub fn set_interface_up(name: &str) -> Result {
     if name.is_empty() || name.len() >= request.ifr_name.len() {
         return Err(SysError::new("ioctl", name.shown(), Errno::EINVAL));
     }
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
+    request.ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from as libc::c_char);
     for (number, what) in [(libc::SIOCGIFFLAGS, "SIOCGIFFLAGS"), (libc::SIOCSIFFLAGS, "SIOCSIFFLAGS")] {
         let shown = By(|| format!("{what}, {{ifr_name={}}}", name.shown()));
         call("ioctl", &[&socket.as_fd(), &shown], || {

@@ -61,8 +61,7 @@ pub fn exit_now(code: i32) -> ! {
 /// # Errors
 /// `ECHILD`: no such child.
 pub fn waitpid(pid: Pid) -> Result<ExitStatus> {
-    let wait = || rustix::io::retry_on_intr(|| wait(pid, WaitOptions::empty()));
-    call("waitpid", &[&pid, &0], || wait().map(|(_, status)| status))
+    call("waitpid", &[&pid, &0], || rustix::io::retry_on_intr(|| Ok(wait(pid, WaitOptions::empty())?.1)))
 }
 
 /// Reaps a child if it has ended; `Pid::from_raw(-1)` is any child. Says which one.

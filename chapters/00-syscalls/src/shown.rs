@@ -95,8 +95,6 @@ fn names<F: bitflags::Flags<Bits: WriteHex>>(set: &F) -> String {
 /// `7</proc>`: a descriptor and what it is open on, as `strace -y` prints it.
 fn number_and_path(fd: BorrowedFd<'_>) -> String {
     let n = fd.as_raw_fd();
-    match std::fs::read_link(format!("/proc/self/fd/{n}")) {
-        Ok(path) => format!("{n}<{}>", path.display()),
-        Err(_) => n.to_string(),
-    }
+    let path = std::fs::read_link(format!("/proc/self/fd/{n}"));
+    path.map_or(n.to_string(), |path| format!("{n}<{}>", path.display()))
 }

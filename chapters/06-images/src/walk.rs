@@ -1,12 +1,14 @@
 //! Walking over descriptors: opening and removing what nobody else knows of yet.
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
@@ -73,18 +75,7 @@ pub(crate) fn proc_path(dir: BorrowedFd<'_>) -> PathBuf {
 
 /// The names in an open directory, as they come.
 pub(crate) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
-    let dir = rustix::fs::openat(dir, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut buffer = Vec::with_capacity(8 << 10);
-    let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(OsStr::from_bytes(name).to_owned());
-        }
-    }
-    Ok(names)
+    fs::read_dir(proc_path(dir))?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 /// How many directories below each other are held open at once while a tree is removed.
@@ -93,8 +84,8 @@ const HELD: u32 = 16;
 /// Removes `name` in `dir`, and all below it if it is a directory. No link is followed. A directory that
 /// its owner closed (overlay's `work/work` has mode 000) is opened with chmod(2) first.
 ///
-/// [`fs::remove_dir_all`](std::fs::remove_dir_all) holds one descriptor a level, and a tree may have more
-/// levels than a process may have descriptors. So what is deep moves up until nothing is left below.
+/// [`fs::remove_dir_all`] holds one descriptor a level, and a tree may have more levels than a process may
+/// have descriptors. So what is deep moves up until nothing is left below.
 ///
 /// # Errors
 /// That of the call that failed; what stays then may have moved to the top of the tree.
@@ -102,46 +93,40 @@ pub fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     if removed(dir, name)? {
         return Ok(());
     }
-    let top = open_up(dir, name)?;
-    let mut number = 0_u64;
-    while let left = names(top.as_fd())?
-        && !left.is_empty()
-    {
-        for name in left {
-            remove_below(top.as_fd(), &name, HELD, (top.as_fd(), &mut number))?;
+    let (top, number) = (open_up(dir, name)?, Cell::new(0));
+    loop {
+        for name in names(top.as_fd())? {
+            remove_below(top.as_fd(), &name, HELD, (top.as_fd(), &number))?;
+        }
+        if removed(dir, name)? {
+            return Ok(());
         }
     }
-    Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
 }
 
-fn remove_below(
-    dir: BorrowedFd<'_>,
-    name: &OsStr,
-    held: u32,
-    (top, number): (BorrowedFd<'_>, &mut u64),
-) -> io::Result<()> {
-    if removed(dir, name)? {
-        return Ok(());
-    }
-    if held == 0 {
-        return Ok(move_up(dir, name, top, number)?);
+/// Where deep directories go, and the next number that may be free there.
+type Top<'a> = (BorrowedFd<'a>, &'a Cell<u64>);
+
+fn remove_below(dir: BorrowedFd<'_>, name: &OsStr, held: u32, top: Top<'_>) -> io::Result<()> {
+    match removed(dir, name)? {
+        true => return Ok(()),
+        false if held == 0 => return move_up(dir, name, top),
+        false => {}
     }
     let sub = open_up(dir, name)?;
     for below in names(sub.as_fd())? {
-        remove_below(sub.as_fd(), &below, held - 1, (top, number))?;
+        remove_below(sub.as_fd(), &below, held - 1, top)?;
     }
     Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
 }
 
-/// Moves a directory to the next free number in `top`.
-fn move_up(sub: BorrowedFd<'_>, name: &OsStr, top: BorrowedFd<'_>, number: &mut u64) -> Result<(), Errno> {
-    let mut opened = false;
+fn move_up(dir: BorrowedFd<'_>, name: &OsStr, (top, number): Top<'_>) -> io::Result<()> {
+    // Its `..` changes: rename(2) wants to write to it.
+    drop(open_up(dir, name)?);
     loop {
-        match rustix::fs::renameat(sub, name, top, format!(".{number}")) {
-            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => *number += 1,
-            // Its `..` changes: rename(2) wants to write to it.
-            Err(Errno::ACCESS) if !opened => opened = open_up(sub, name).map(|_| true)?,
-            other => return other,
+        match rustix::fs::renameat(dir, name, top, format!(".{}", number.get())) {
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => number.set(number.get() + 1),
+            other => return Ok(other?),
         }
     }
 }
@@ -149,32 +134,25 @@ fn move_up(sub: BorrowedFd<'_>, name: &OsStr, top: BorrowedFd<'_>, number: &mut 
 /// Opens a directory, which its owner may then read, write and search.
 fn open_up(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
     let how = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let found = match rustix::fs::openat(dir, name, how, Mode::empty()) {
-        Err(Errno::ACCESS) => rustix::fs::openat(dir, name, how | OFlags::PATH, Mode::empty())?,
-        other => other?,
-    };
-    if rustix::fs::fstat(&found)?.st_mode & 0o700 == 0o700 {
-        return Ok(found);
+    let found = rustix::fs::openat(dir, name, how | OFlags::PATH, Mode::empty())?;
+    if rustix::fs::fstat(&found)?.st_mode & 0o700 != 0o700 {
+        rustix::fs::chmod(proc_path(found.as_fd()), Mode::RWXU)?;
     }
-    rustix::fs::chmod(proc_path(found.as_fd()), Mode::RWXU)?;
     rustix::fs::openat(&found, ".", how, Mode::empty())
 }
 
 /// Whether `name` is gone: it was no directory, or an empty one.
 fn removed(dir: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
-    let as_directory = || match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
-        // rmdir(2) allows both.
-        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
-        other => other.map(|()| true),
-    };
-    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+    let remove = |how| rustix::fs::unlinkat(dir, name, how).map(|()| true);
+    match remove(AtFlags::empty()) {
         // unlink(2) of a directory: EISDIR on Linux, EPERM by POSIX.
-        Err(Errno::ISDIR) => as_directory(),
-        Err(Errno::PERM) => match as_directory() {
+        Err(Errno::ISDIR | Errno::PERM) => match remove(AtFlags::REMOVEDIR) {
+            // rmdir(2) allows both.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
             Err(Errno::NOTDIR) => Err(Errno::PERM),
             other => other,
         },
-        other => other.map(|()| true),
+        other => other,
     }
 }
 

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
-use sys::{CloneArgs, Cloned, Pid, SysError};
+use sys::{Pid, SysError};
 
 use super::entry::ARGV0;
 use super::protocol::{Answer, Attach, Call, Verb};
@@ -62,19 +63,14 @@ fn start(store: &Store, new: &NewContainer, attach: Attach) -> Result<Session, S
     // The first message waits in the socket until the supervisor reads it.
     let [stdin, out, err] = send_pipes(&channel, attach)?;
     let exec = Exec::of(store, new, &theirs)?;
-    let cloned = sys::clone3(&CloneArgs::default());
-    match cloned.map_err(|source| SupervisorError::Call { what: START, source })? {
-        Cloned::Child => {
-            let error = exec.become_supervisor(new.lock.as_fd(), theirs.as_fd());
-            let failure = Failure::of("cannot start the supervisor", &error);
-            let _ = send(theirs.as_fd(), &Answer::Failed(failure), &[]);
-            sys::exit_now(125)
-        }
-        Cloned::Parent { pid, .. } => {
-            let (id, supervisor) = (new.container.id.clone(), Some(pid));
-            Ok(Session { id, supervisor, channel, stdin, outputs: [out, err] })
-        }
-    }
+    let mut child = || {
+        let error = exec.become_supervisor(new.lock.as_fd(), theirs.as_fd());
+        let failure = Failure::of("cannot start the supervisor", &error);
+        let _ = send(theirs.as_fd(), &Answer::Failed(failure), &[]);
+        125
+    };
+    let pid = sys::vfork(&mut child).map_err(|source| SupervisorError::Call { what: START, source })?;
+    Ok(Session { id: new.container.id.clone(), supervisor: Some(pid), channel, stdin, outputs: [out, err] })
 }
 
 /// Joins a container that runs: what it writes from now on comes to us too.
@@ -145,8 +141,9 @@ impl Exec {
             rustix::stdio::dup2_stdout(&self.null).map_err(dup)?;
             rustix::stdio::dup2_stderr(&self.null).map_err(dup)?;
             sys::close_all_but(&[lock, channel])?;
-            sys::keep_across_exec(lock)?;
-            sys::keep_across_exec(channel)
+            let kept = |e| SysError::of("fcntl", "F_SETFD, 0".to_owned(), e);
+            fcntl_setfd(lock, FdFlags::empty()).map_err(kept)?;
+            fcntl_setfd(channel, FdFlags::empty()).map_err(kept)
         };
         match ready() {
             Ok(()) => sys::execve(c"/proc/self/exe", &self.args, &self.env),
