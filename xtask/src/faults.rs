@@ -8,11 +8,11 @@ use crate::workspace::{Workspace, cargo};
 /// How much of it.
 #[derive(Args)]
 pub(crate) struct Faults {
-    /// Every point in place of a sample: an hour or more
+    /// Every point once in place of a sample, with the blows in turn: about an hour
     #[arg(long)]
     all: bool,
-    /// The seed that a sample printed, to take the same one again
-    #[arg(long, conflicts_with = "all")]
+    /// The seed that was printed, to take the same blows again; with --all, eight in a row take every blow
+    #[arg(long)]
     seed: Option<u64>,
 }
 
@@ -21,7 +21,6 @@ pub(crate) fn run(faults: &Faults) -> Result<bool> {
     let mut command = cargo();
     command.current_dir(Workspace::read()?.root);
     command.args(["test", "-q", "-p", "minidocker", "--test", "faults", "--", "sweep::", "--nocapture"]);
-    command.arg("--test-threads=1");
     if faults.all {
         command.env("MINIDOCKER_SWEEP", "all");
     }
