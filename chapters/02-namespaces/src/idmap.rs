@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-pub use crate::helpers::helper;
+pub use crate::helpers::{NoHelper, helper};
 pub use crate::maps::{Abilities, How, IdMapError, Maps, User, write_maps};
 pub use crate::subids::SubIds;
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::container::ContainerError;
 use crate::runtime::{Failure, in_words};
 use crate::store::{Below, StoreError};
+use crate::teach::doctor;
 
 /// What was typed can't be done. The text is Docker's, without `minidocker: `.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,10 +50,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 #[must_use]
 pub fn render(error: &anyhow::Error) -> String {
     if let Some(failure) = error.downcast_ref::<Failure>() {
-        let Failure { message, call, because, remedy, .. } = failure;
-        return lines(message, [call.clone(), tagged("because", because), tagged("do", remedy)]);
+        let Failure { message, call, because, remedy, .. } = failure.clone();
+        return lines(&message, explained(Below { call, because, remedy }));
     }
-    let Below { call, because, remedy } = error.chain().find_map(below).unwrap_or_default();
+    let Below { call, because, remedy } = explained(error.chain().find_map(below).unwrap_or_default());
     let mut first = String::new();
     for cause in error.chain() {
         let said = in_words(cause);
@@ -64,7 +65,15 @@ pub fn render(error: &anyhow::Error) -> String {
         }
     }
     let call = call.filter(|call| !first.ends_with(call));
-    lines(&first, [call, tagged("because", &because), tagged("do", &remedy)])
+    lines(&first, Below { call, because, remedy })
+}
+
+/// Where the machine is the reason, doctor's words say more than the errno's hint.
+fn explained(told: Below) -> Below {
+    match told.call.as_deref().and_then(doctor::explain) {
+        Some((because, remedy)) => Below { because: Some(because), remedy: Some(remedy), ..told },
+        None => told,
+    }
 }
 
 /// What a cause has for the lines below the first one.
@@ -79,15 +88,11 @@ fn below(cause: &(dyn std::error::Error + 'static)) -> Option<Below> {
     (told != Below::default()).then_some(told)
 }
 
-fn tagged(tag: &str, text: &Option<String>) -> Option<String> {
-    text.as_ref().map(|text| format!("{tag}: {text}"))
-}
-
-fn lines(first: &str, rest: [Option<String>; 3]) -> String {
+fn lines(first: &str, told: Below) -> String {
     let mut text = format!("minidocker: {}\n", first.trim_end());
-    for line in rest.into_iter().flatten() {
+    for (tag, line) in [("", told.call), ("because: ", told.because), ("do: ", told.remedy)] {
         // Writing to a String can't fail.
-        let _ = writeln!(text, "  {line}");
+        let _ = line.map(|line| writeln!(text, "  {tag}{line}"));
     }
     text
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::{Arg, Command};
 
 use super::verb::Verb;
-use super::{Create, Inspect, Kill, Ps, Rm, Run, Start, Version};
+use super::{Create, Doctor, Inspect, Kill, Ps, Rm, Run, Start, Version};
 
 /// The help of one command.
 pub(super) fn of<V: Verb>(path: &str, command: &Command) -> String {
@@ -53,11 +53,22 @@ Run 'minidocker COMMAND --help' for more information on a command.
 Docker's other commands and flags are known by name, and say so, until they are built.
 ",
         <super::Global as Verb>::ABOUT,
-        list(&[("run", Run::ABOUT), PS, CREATE, INSPECT, KILL, RM, START, ("version", Version::ABOUT)])
+        list(&[
+            ("run", Run::ABOUT),
+            PS,
+            CREATE,
+            DOCTOR,
+            INSPECT,
+            KILL,
+            RM,
+            START,
+            ("version", Version::ABOUT)
+        ])
     )
 }
 
 const CREATE: (&str, &str) = ("create", Create::ABOUT);
+const DOCTOR: (&str, &str) = ("doctor", Doctor::ABOUT);
 const PS: (&str, &str) = ("ps", Ps::ABOUT);
 const INSPECT: (&str, &str) = ("inspect", Inspect::ABOUT);
 const KILL: (&str, &str) = ("kill", Kill::ABOUT);

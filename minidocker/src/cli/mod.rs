@@ -6,6 +6,7 @@
 //! microseconds, not the tables of sixty commands.
 
 mod create;
+mod doctor;
 pub mod error;
 mod facts;
 mod foreground;
@@ -34,6 +35,7 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 
 pub use create::Create;
+pub use doctor::Doctor;
 pub use error::Refused;
 pub use inspect::Inspect;
 pub use kill::Kill;
@@ -136,6 +138,7 @@ fn one(path: &str, words: Vec<OsString>) -> anyhow::Result<u8> {
         "kill" | "container kill" => go::<Kill>(path, words),
         "rm" | "container rm" | "container remove" => go::<Rm>(path, words),
         "version" => go::<Version>(path, words),
+        "doctor" => go::<Doctor>(path, words),
         path if path.contains(' ') || known::command(path) => Err(Refused::not_yet(path).into()),
         path => Err(refusal::unknown_command(path, "").into()),
     }

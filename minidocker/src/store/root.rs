@@ -45,13 +45,22 @@ impl Store {
     /// No home directory; a store of another user (`sudo -E` with that user's environment must not
     /// write root's files there); a directory that can't be made.
     pub fn open() -> Result<Self, StoreError> {
+        let (root, privilege) = Self::locate()?;
+        Self::at(root, privilege)
+    }
+
+    /// Where [`Store::open`] finds it, and as whom. Nothing is made, nor looked at.
+    ///
+    /// # Errors
+    /// No home directory.
+    pub fn locate() -> Result<(PathBuf, Privilege), StoreError> {
         let privilege = Privilege::of_this_process();
         let root = match std::env::var_os("MINIDOCKER_ROOT").filter(|r| !r.is_empty()) {
             Some(root) => std::path::absolute(&root).map_err(StoreError::io("getcwd", root, ""))?,
             None if privilege == Privilege::Rootful => PathBuf::from("/var/lib/minidocker"),
             None => data_home()?.join("minidocker"),
         };
-        Self::at(root, privilege)
+        Ok((root, privilege))
     }
 
     /// The store at `root`, made where it is missing.

@@ -1,0 +1,115 @@
+//! How it is told: as text of 80 columns, as JSON, as one line for a class.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::Diagnosis;
+use super::condition::{Found, Level};
+use super::facts::Outcome;
+
+/// Columns of the text. A command is never broken, so that it can be copied.
+const WIDTH: usize = 80;
+
+/// Columns of a tag.
+const TAG: usize = 8;
+
+/// The report for people. `bold` makes titles bold; nothing is said by that alone.
+#[must_use]
+pub fn text(diagnosis: &Diagnosis, bold: bool) -> String {
+    let facts = &diagnosis.facts;
+    let who = if facts.asker.rootful { "as root" } else { "as a plain user" };
+    let mut out = format!("Linux {} on {}, {}, {who}\n", facts.kernel, facts.machine, facts.distribution);
+    for found in &diagnosis.found {
+        out.push('\n');
+        one(&mut out, found, bold);
+    }
+    if !facts.unseen.is_empty() {
+        out.push_str("\nWhat could not be seen here:\n");
+        facts.unseen.iter().for_each(|what| wrapped(&mut out, "", what));
+    }
+    let works = facts.tried.values().filter(|tried| **tried == Outcome::Works).count();
+    let count = |level| diagnosis.found.iter().filter(|found| found.level == level).count();
+    let end = match (count(Level::Stops), count(Level::Limits)) {
+        (0, 0) => "nothing stands in the way of a container".to_owned(),
+        (0, n) => format!("containers run; {n} thing{} not", if n == 1 { " does" } else { "s do" }),
+        (n, _) => format!("no container runs: {n} reason{}", if n == 1 { "" } else { "s" }),
+    };
+    // Writing to a String can't fail.
+    let _ = writeln!(out, "\n{works} of {} tries work; {end}.", facts.tried.len());
+    out
+}
+
+/// One condition.
+pub(super) fn one(out: &mut String, found: &Found, bold: bool) {
+    let (on, off) = if bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let _ = writeln!(out, "{on}[{}] {}{off}", found.level.word(), found.condition.id);
+    wrapped(out, "what:", found.title);
+    wrapped(out, "seen:", &found.seen);
+    wrapped(out, "why:", found.why);
+    wrapped(out, "stops:", &found.stops);
+    for (n, [todo, undo]) in found.remedies.iter().enumerate() {
+        for (tag, line) in [(if n == 0 { "do:" } else { "or:" }, todo), ("undo:", undo)] {
+            let _ = writeln!(out, "  {tag:TAG$}{line}");
+        }
+    }
+}
+
+/// A line behind its tag, broken between words.
+pub(super) fn wrapped(out: &mut String, tag: &str, words: &str) {
+    let mut line = format!("  {tag:TAG$}");
+    let empty = line.chars().count();
+    for word in words.split_whitespace() {
+        let full = line.chars().count() + word.chars().count() + 1 > WIDTH;
+        if full && line.chars().count() > empty {
+            let _ = writeln!(out, "{}", line.trim_end());
+            line = " ".repeat(TAG + 2);
+        }
+        line.push_str(word);
+        line.push(' ');
+    }
+    let _ = writeln!(out, "{}", line.trim_end());
+}
+
+/// Everything, for programs.
+#[must_use]
+pub fn json(diagnosis: &Diagnosis) -> String {
+    let all = json!({
+        "version": 1,
+        "stopped": diagnosis.is_stopped(),
+        "conditions": diagnosis.found.iter().map(as_json).collect::<Vec<_>>(),
+        "facts": diagnosis.facts,
+    });
+    format!("{all:#}\n")
+}
+
+fn as_json(found: &Found) -> serde_json::Value {
+    let Found { condition, level, title, why, seen, stops, remedies } = found;
+    let remedies: Vec<_> = remedies.iter().map(|[todo, undo]| json!({ "do": todo, "undo": undo })).collect();
+    json!({
+        "id": condition.id, "level": level.word(), "title": title, "why": why,
+        "seen": seen, "stops": stops, "remedies": remedies,
+    })
+}
+
+/// One line to send to the instructor: no name and no path is in it.
+#[must_use]
+pub fn class(diagnosis: &Diagnosis) -> String {
+    let facts = &diagnosis.facts;
+    let ids = |level| {
+        let ids: Vec<&str> =
+            diagnosis.found.iter().filter(|f| f.level == level).map(|f| f.condition.id).collect();
+        if ids.is_empty() { "-".to_owned() } else { ids.join(",") }
+    };
+    format!(
+        "minidocker-doctor-1 linux={} machine={} on={} user={} cgroups={} stops={} limits={} unseen={}\n",
+        facts.kernel,
+        facts.machine,
+        if facts.distribution.is_empty() { "-" } else { &facts.distribution },
+        if facts.asker.rootful { "root" } else { "plain" },
+        if facts.groups.kind.is_empty() { "-" } else { &facts.groups.kind },
+        ids(Level::Stops),
+        ids(Level::Limits),
+        facts.unseen.len()
+    )
+}
