@@ -205,7 +205,7 @@ fn inside_docker_the_profile_is_named_as_the_reason() {
         let drop = "exec setpriv --bounding-set=-sys_admin \"$@\"";
         let call = md.call(line).without_calls(DOCKER);
         let out = if who.is_root() { call.through(drop).run() } else { call.run() };
-        tells(out, "clone", "a seccomp filter does (Docker's)", remedy);
+        tells(out, "clone", "seccomp filter", remedy);
         for (rules, name) in
             [(["unshare=EPERM"], "unshare"), (["mount=EPERM"], "mount"), (["pivot_root=EPERM"], "pivot_root")]
         {
@@ -215,7 +215,7 @@ fn inside_docker_the_profile_is_named_as_the_reason() {
         let fresh = Minidocker::fresh(env!("CARGO_BIN_EXE_minidocker"), *who);
         let call = fresh.call(line).without_calls(DOCKER);
         let out = if who.is_root() { call.through(drop).run() } else { call.run() };
-        tells(out, "unshare", "a seccomp filter does (Docker's)", remedy);
+        tells(out, "unshare", "seccomp filter", remedy);
         fresh.nothing_left();
     }
 }

@@ -64,6 +64,7 @@ fn hold(who: Who, runs: usize, kills: usize) {
         assert!(ran < 4 * runs, "{killed} supervisors could be killed in {ran} runs");
     }
     md.line("ps -a").ok();
+    md.line("doctor").ok();
     for dir in md.containers() {
         md.run(["rm".as_ref(), "-f".as_ref(), dir.file_name().unwrap()]).ok();
     }

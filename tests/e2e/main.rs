@@ -12,6 +12,7 @@ mod bad_programs;
 mod bad_rootfs;
 mod control;
 mod docker;
+mod doctor;
 mod exit_codes;
 mod first_run;
 mod flags;

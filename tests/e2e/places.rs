@@ -260,9 +260,10 @@ fn a_masked_proc_stops_the_rootless_with_the_reason() {
     let read_only = "mount --bind /proc /proc; mount -o remount,bind,ro /proc";
     for who in Who::all() {
         let md = kit::ours!(*who);
-        for (world, call, because) in
-            [(masked, "mount", "the host's are fully visible"), (read_only, "write", "mounted read-only")]
-        {
+        for (world, call, because) in [
+            (masked, "mount", "part of /proc is hidden by a mount: /proc/sys"),
+            (read_only, "write", "mounted read-only"),
+        ] {
             let out = md.call(["run", "--rm", "hostbox", "true"]).in_world(world).run();
             match who {
                 _ if who.is_root() => drop(out.ok().quiet()),

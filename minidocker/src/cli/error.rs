@@ -53,19 +53,25 @@ pub fn render(error: &anyhow::Error) -> String {
         let Failure { message, call, because, remedy, .. } = failure.clone();
         return lines(&message, explained(Below { call, because, remedy }));
     }
-    let Below { call, because, remedy } = explained(error.chain().find_map(below).unwrap_or_default());
+    let told = explained(error.chain().find_map(below).unwrap_or_default());
     let mut first = String::new();
     for cause in error.chain() {
         let said = in_words(cause);
         // The call has a line of its own, and a cause that its effect quotes already isn't said twice.
         if first.is_empty() {
             first = said;
-        } else if call.as_ref() != Some(&said) && !first.ends_with(&said) {
+        } else if told.call.as_ref() != Some(&said) && !first.ends_with(&said) {
             first = format!("{first}: {said}");
         }
     }
-    let call = call.filter(|call| !first.ends_with(call));
-    lines(&first, Below { call, because, remedy })
+    // What a child said of its failed call stands in its message already, as lines of its own.
+    if let (true, Some((head, child))) = (told == Below::default(), first.split_once("\n  ")) {
+        let said = Below { call: child.lines().next().map(str::to_owned), ..told };
+        let told = explained(said.clone());
+        return if told == said { lines(&first, Below::default()) } else { lines(head, told) };
+    }
+    let call = told.call.filter(|call| !first.ends_with(call));
+    lines(&first, Below { call, ..told })
 }
 
 /// Where the machine is the reason, doctor's words say more than the errno's hint.

@@ -20,16 +20,14 @@ pub(super) fn all(facts: &mut Facts) {
     if facts.asker.rootful {
         room("root", &mut facts.tried, CloneFlags::empty(), None);
     }
-    match Maps::for_this_process() {
-        Ok(maps) => {
-            if maps.how == How::Helpers {
-                let tried = cloned(CloneFlags::CLONE_NEWUSER, Some(&maps), Tried::new);
-                let outcome = tried.map_or_else(|(_, outcome)| outcome, |_| Outcome::Works);
-                facts.tried.insert("user/ids".to_owned(), outcome);
-            }
-            facts.asker.why_single = maps.why_single;
+    // Without /proc there is no map to be read, which is told already.
+    if let Ok(maps) = Maps::for_this_process() {
+        if maps.how == How::Helpers {
+            let tried = cloned(CloneFlags::CLONE_NEWUSER, Some(&maps), Tried::new);
+            let outcome = tried.map_or_else(|(_, outcome)| outcome, |_| Outcome::Works);
+            facts.tried.insert("user/ids".to_owned(), outcome);
         }
-        Err(e) => facts.unseen.push(format!("the id map of this process: {e}")),
+        facts.asker.why_single = maps.why_single;
     }
     let recursive = mount_setattr();
     facts.tried.insert("mount_setattr".to_owned(), recursive);

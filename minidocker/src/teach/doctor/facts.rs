@@ -137,16 +137,12 @@ impl Facts {
         }
     }
 
-    /// The room in which this user's containers are made.
-    pub(super) fn room(&self) -> &'static str {
-        if self.asker.rootful { "root" } else { "user" }
-    }
-
-    /// The first of these tries that was refused in the room of containers, with one of these errnos.
-    pub(super) fn refused_in_room(&self, tries: &[&str], errnos: &[&str]) -> Option<&Refusal> {
-        tries.iter().find_map(|what| {
-            self.refused(&format!("{}/{what}", self.room())).filter(|r| errnos.contains(&&*r.errno))
-        })
+    /// The call of the first of these tries that was refused with one of these errnos, in the room in which
+    /// this user's containers are made.
+    pub(super) fn refused_in_room(&self, tries: &[&str], errnos: &[&str]) -> Option<String> {
+        let room = if self.asker.rootful { "root" } else { "user" };
+        let refused = tries.iter().filter_map(|what| self.refused(&format!("{room}/{what}")));
+        refused.filter(|r| errnos.contains(&&*r.errno)).map(|r| r.call.clone()).next()
     }
 
     /// Whether the kernel is at least this one; also if its release can't be read.

@@ -44,8 +44,9 @@ pub(super) fn facts(root: &Path, try_it: bool) -> Facts {
         match text(&under(path)) {
             Err(e) if e.kind() == ErrorKind::NotFound || e.kind() == ErrorKind::NotADirectory => {}
             Err(e) => {
-                facts.unseen.push(format!("{path}: {e}"));
-                facts.files.insert(path.to_owned(), Err(e.to_string()));
+                let why = unread(path, e);
+                facts.unseen.push(why.clone());
+                facts.files.insert(path.to_owned(), Err(why));
             }
             Ok(text) => drop(facts.files.insert(path.to_owned(), Ok(text))),
         }
@@ -75,6 +76,10 @@ fn text(path: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&fs::read(path)?).trim().to_owned())
 }
 
+fn unread(path: &str, error: std::io::Error) -> String {
+    SysError::of("openat", format!("AT_FDCWD, {path:?}, O_RDONLY|O_CLOEXEC"), error).to_string()
+}
+
 /// `debian-12` from os-release(5).
 fn distribution(release: &str) -> String {
     let value = |key: &str| {
@@ -86,7 +91,7 @@ fn distribution(release: &str) -> String {
 
 fn of_this_process(facts: &mut Facts, under: &impl Fn(&str) -> PathBuf) {
     match text(&under("/proc/self/mountinfo")) {
-        Err(e) => facts.unseen.push(format!("/proc/self/mountinfo: {e}")),
+        Err(e) => facts.unseen.push(unread("/proc/self/mountinfo", e)),
         Ok(table) => {
             let points: Vec<&str> = table.lines().filter_map(|line| line.split(' ').nth(4)).collect();
             facts.root_is_mount = Some(points.contains(&"/"));
@@ -103,7 +108,7 @@ fn asker(unseen: &mut Vec<String>) -> Asker {
     let ids = SubIds::read(&user);
     let count = |ranges: &[std::ops::Range<u32>]| ranges.iter().map(|r| u64::from(r.end - r.start)).sum();
     if let Err(e) = Abilities::read() {
-        unseen.push(format!("the id maps of this process: {e}"));
+        unseen.push(unread("/proc/self/uid_map", e));
     }
     let refused = helper("newuidmap").and_then(|_| helper("newgidmap")).err();
     Asker {
@@ -125,7 +130,7 @@ fn groups(unseen: &mut Vec<String>) -> Groups {
     let world = match cgroups::World::detect() {
         Ok(world) => world,
         Err(e) => {
-            unseen.push(format!("the cgroups of this process: {e}"));
+            unseen.push(format!("which cgroups: {e}"));
             return Groups::default();
         }
     };

@@ -63,7 +63,9 @@ pub fn explain(call: &str) -> Option<(String, String)> {
     let facts = look::facts("/".as_ref(), true);
     let found = could().filter(|c| !c.is_of_lessons(&facts)).find_map(|c| c.judge(&facts))?;
     let [remedy, _] = found.remedies.into_iter().next()?;
-    Some((format!("{} ({})", found.title, found.seen), format!("{remedy} (minidocker doctor tells more)")))
+    // A call that showed it says no more than the one that failed.
+    let seen = if found.seen.contains(" : E") { String::new() } else { format!(": {}", found.seen) };
+    Some((format!("{}{seen}", found.title), format!("{remedy} (minidocker doctor tells more)")))
 }
 
 #[cfg(test)]

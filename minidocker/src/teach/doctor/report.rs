@@ -8,7 +8,7 @@ use super::Diagnosis;
 use super::condition::{Found, Level};
 use super::facts::Outcome;
 
-/// Columns of the text. A command is never broken, so that it can be copied.
+/// Columns of the text.
 const WIDTH: usize = 80;
 
 /// Columns of a tag.
@@ -49,26 +49,30 @@ pub(super) fn one(out: &mut String, found: &Found, bold: bool) {
     wrapped(out, "why:", found.why);
     wrapped(out, "stops:", &found.stops);
     for (n, [todo, undo]) in found.remedies.iter().enumerate() {
-        for (tag, line) in [(if n == 0 { "do:" } else { "or:" }, todo), ("undo:", undo)] {
-            let _ = writeln!(out, "  {tag:TAG$}{line}");
-        }
+        command(out, if n == 0 { "do:" } else { "or:" }, todo);
+        command(out, "undo:", undo);
     }
 }
 
-/// A line behind its tag, broken between words.
+/// A line behind its tag, broken between words, or behind a `|` of flags.
 pub(super) fn wrapped(out: &mut String, tag: &str, words: &str) {
     let mut line = format!("  {tag:TAG$}");
-    let empty = line.chars().count();
-    for word in words.split_whitespace() {
-        let full = line.chars().count() + word.chars().count() + 1 > WIDTH;
-        if full && line.chars().count() > empty {
+    for word in words.split_inclusive([' ', '|']) {
+        let wide = line.chars().count() + word.trim_end().chars().count() > WIDTH;
+        if wide && line.trim_end().chars().count() > TAG + 2 {
             let _ = writeln!(out, "{}", line.trim_end());
             line = " ".repeat(TAG + 2);
         }
         line.push_str(word);
-        line.push(' ');
     }
     let _ = writeln!(out, "{}", line.trim_end());
+}
+
+/// A command behind its tag. A long one goes on behind backslashes, as in a shell.
+fn command(out: &mut String, tag: &str, line: &str) {
+    let broken = line.replace(" --", &format!(" \\\n{}--", " ".repeat(TAG + 4)));
+    let _ =
+        writeln!(out, "  {tag:TAG$}{}", if TAG + 2 + line.chars().count() > WIDTH { &broken } else { line });
 }
 
 /// Everything, for programs.

@@ -1,7 +1,5 @@
 //! `doctor --why "run -m 64m"`: whether one command works here, and why not.
 
-use std::fmt::Write;
-
 use super::condition::{Found, Need};
 use super::{Diagnosis, report};
 
@@ -44,10 +42,6 @@ pub fn why(diagnosis: &Diagnosis, line: &str) -> Answer {
     for one in &found {
         text.push('\n');
         report::one(&mut text, one, false);
-    }
-    if needs.is_empty() {
-        // Writing to a String can't fail.
-        let _ = writeln!(text, "  (it needs neither a container nor the network)");
     }
     Answer { text, works: found.is_empty() }
 }

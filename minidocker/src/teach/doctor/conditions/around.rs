@@ -1,6 +1,6 @@
 //! What is around us: a container of others, WSL, a /proc that was cut down.
 
-use super::{Condition, EPERM, ESSENTIAL, Facts, Need, tried};
+use super::{Condition, Facts, Need};
 
 /// What a container of others refuses.
 const REFUSED: &str = "clone3:EPERM clone3:ENOSYS clone:EPERM clone:ENOSYS unshare:EPERM unshare:ENOSYS mount:EPERM mount:EACCES mount:ENOSYS pivot_root:EPERM pivot_root:ENOSYS umount2:EPERM write:EPERM";
@@ -30,9 +30,9 @@ pub(super) const ALL: &[Condition] = &[
         } },
     Condition { id: "proc-masked", needs: &[Need::User], calls: "mount:EPERM",
         holds: |f| {
-            let refusal = f.refused("user/proc").filter(|r| r.errno == "EPERM")?;
+            f.refused("user/proc").filter(|r| r.errno == "EPERM")?;
             let covered = f.proc_covered.first()?;
-            Some(format!("{}; {covered} is a mount", refusal.call))
+            Some(format!("{covered} is a mount"))
         } },
     Condition { id: "proc-read-only", needs: &[Need::User], calls: "write:EROFS openat:EROFS",
         holds: |f| f.refused("user/id-maps").filter(|r| r.errno == "EROFS").map(|r| r.call.clone()) },
@@ -40,8 +40,11 @@ pub(super) const ALL: &[Condition] = &[
         holds: |f| f.refused("/dev/null").map(|r| r.call.clone()) },
 ];
 
-/// A container of others is a condition only where it stops us: a privileged one does not.
+/// A container of others is a condition only where it stops us: a privileged one does not. All of these have
+/// a filter, and the marks alone are also in machines that were made from an image.
 fn confined(f: &Facts, inside: bool, mark: &str) -> Option<String> {
-    let refused = tried(f, ESSENTIAL, &[EPERM, &["ENOSYS"]].concat());
-    refused.filter(|_| inside).map(|call| format!("{mark}; {call}"))
+    let essential = "clone id-maps root cgroup-namespace private-mounts tmpfs proc sysfs pivot-root overlay";
+    let tries: Vec<&str> = essential.split(' ').collect();
+    let refused = f.refused_in_room(&tries, &["EPERM", "EACCES", "ENOSYS"])?;
+    (inside && f.seccomp == Some(2)).then(|| format!("{mark}; {refused}"))
 }

@@ -1,27 +1,21 @@
 //! The kernel: what it lacks, what a filter or a limit keeps from us.
 
-use super::{Condition, EPERM_OR_ENOSYS, Facts, Need, reads, tried};
+use super::{Condition, Facts, Need, reads};
 
 #[rustfmt::skip] // a row: what it stops, which failed calls it explains, by what it is recognised
 pub(super) const ALL: &[Condition] = &[
     Condition { id: "seccomp-clone", needs: &[Need::Run], calls: "clone3:EPERM clone3:ENOSYS clone:EPERM clone:ENOSYS",
-        holds: |f| {
-            let known = f.root_is_mount == Some(false) || ours_to_switch(f);
-            filtered(f).filter(|()| !known).and_then(|()| tried(f, &["clone"], EPERM_OR_ENOSYS))
-        } },
+        holds: |f| filtered(f, &["clone"]).filter(|_| f.root_is_mount != Some(false)) },
     Condition { id: "seccomp-unshare", needs: &[Need::Run], calls: "unshare:EPERM unshare:ENOSYS",
-        holds: |f| { filtered(f).filter(|()| !ours_to_switch(f)).and_then(|()| tried(f, &["cgroup-namespace"], EPERM_OR_ENOSYS)) } },
+        holds: |f| filtered(f, &["cgroup-namespace"]) },
     Condition { id: "seccomp-mount", needs: &[Need::Run], calls: "mount:EPERM mount:ENOSYS pivot_root:EPERM pivot_root:ENOSYS umount2:EPERM umount2:ENOSYS",
-        holds: |f| {
-            let tries = ["private-mounts", "pivot-root"];
-            filtered(f).filter(|()| !ours_to_switch(f)).and_then(|()| tried(f, &tries, EPERM_OR_ENOSYS))
-        } },
+        holds: |f| filtered(f, &["private-mounts", "pivot-root"]) },
     Condition { id: "kernel-before-5.11", needs: &[Need::User], calls: "mount:EPERM mount:EINVAL",
         holds: |f| (!f.kernel_is(5, 11)).then(|| format!("uname -r says {}", f.kernel)) },
     Condition { id: "no-mount-setattr", needs: &[Need::Volumes], calls: "mount_setattr:ENOSYS",
         holds: |f| f.refused("mount_setattr").map(|r| r.call.clone()) },
     Condition { id: "no-overlay", needs: &[Need::Run], calls: "mount:ENODEV fsopen:ENODEV",
-        holds: |f| tried(f, &["overlay"], &["ENODEV"]) },
+        holds: |f| f.refused_in_room(&["overlay"], &["ENODEV"]) },
     Condition { id: "few-processes", needs: &[Need::Run], calls: "clone3:EAGAIN clone:EAGAIN",
         holds: |f| {
             let limit = f.limits[0].filter(|_| !f.asker.rootful)?;
@@ -40,16 +34,12 @@ pub(super) const ALL: &[Condition] = &[
         holds: |f| { let behind = f.clock_behind_s; (behind > 60).then(|| format!("this program was made {behind} s from now")) } },
 ];
 
-fn filtered(f: &Facts) -> Option<()> {
-    (f.seccomp == Some(2)).then_some(())
-}
-
-/// Another condition names the switch.
-fn ours_to_switch(f: &Facts) -> bool {
-    let on = |path: &str| f.number(path) == Some(1);
-    !f.asker.rootful
-        && (on("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
-            || f.number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0))
+/// The refusal of a filter, where no other condition names a switch that is the reason.
+fn filtered(f: &Facts, tries: &[&str]) -> Option<String> {
+    let number = |name: &str| f.number(&format!("/proc/sys/kernel/{name}")).filter(|_| !f.asker.rootful);
+    let switch = number("apparmor_restrict_unprivileged_userns") == Some(1);
+    let switch = switch || number("unprivileged_userns_clone") == Some(0);
+    f.refused_in_room(tries, &["EPERM", "ENOSYS"]).filter(|_| f.seccomp == Some(2) && !switch)
 }
 
 fn few_pids(f: &Facts) -> bool {

@@ -1,6 +1,6 @@
 //! Users: user namespaces, and the ids in them.
 
-use super::{Condition, EPERM, Facts, Need, reads};
+use super::{Condition, Facts, Need, reads};
 
 const APPARMOR: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 const DEBIAN: &str = "/proc/sys/kernel/unprivileged_userns_clone";
@@ -12,7 +12,7 @@ pub(super) const ALL: &[Condition] = &[
             f.number(APPARMOR).filter(|n| *n > 0)?;
             let tries = ["clone", "id-maps", "root", "private-mounts", "hostname", "loopback", "tmpfs"];
             let refusal = tries.iter().find_map(|what| f.refused(&format!("user/{what}")));
-            refusal.filter(|r| EPERM.contains(&&*r.errno)).map(|r| r.call.clone())
+            refusal.filter(|r| ["EPERM", "EACCES"].contains(&&*r.errno)).map(|r| r.call.clone())
         } },
     Condition { id: "userns-off", needs: &[Need::User], calls: "clone3:EPERM clone:EPERM unshare:EPERM",
         holds: |f| reads(f, DEBIAN, |n| n == 0) },
@@ -28,7 +28,7 @@ pub(super) const ALL: &[Condition] = &[
             let known = f.seccomp == Some(2) || f.root_is_mount != Some(true);
             let known = known || [APPARMOR, DEBIAN].iter().any(|path| f.file(path).is_some());
             let refusal = f.refused("user/clone").or_else(|| f.refused("user/id-maps"))?;
-            (!known && EPERM.contains(&&*refusal.errno)).then(|| refusal.call.clone())
+            (!known && ["EPERM", "EACCES"].contains(&&*refusal.errno)).then(|| refusal.call.clone())
         } },
     Condition { id: "no-subuid", needs: &[Need::Ids], calls: "setresuid:EINVAL setgroups:EPERM",
         holds: |f| lacks(f, 0, "/etc/subuid") },
