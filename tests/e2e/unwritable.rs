@@ -55,6 +55,22 @@ fn a_full_standard_output_is_told_and_is_1() {
 }
 
 #[test]
+fn an_id_that_nobody_was_told_stands_in_the_message() {
+    let md = kit::ours!();
+    for (redirect, errno) in [(">/dev/full", "ENOSPC"), ("1</dev/null", "EBADF")] {
+        let out = redirected(&md, "create hostbox true", redirect);
+        let id = md.containers()[0].file_name().unwrap().to_str().unwrap().to_owned();
+        let told = format!("container {id} is created, and its id can't be told: cannot write to standard");
+        let _ = out.complains(1, &told).stderr_has(errno);
+        md.run(["rm", &id]).ok();
+    }
+    // As in Docker: who closes it wants to be told nothing.
+    let _ = redirected(&md, "create --name shut hostbox true", ">&-").ok().quiet();
+    md.line("rm shut").ok();
+    md.nothing_left();
+}
+
+#[test]
 fn a_reader_that_left_is_no_error() {
     let md = kit::ours!();
     md.line("run --name one hostbox true").ok();

@@ -1,5 +1,7 @@
 //! `minidocker create`.
 
+use anyhow::Context;
+
 use super::launch;
 use super::make::{Make, make_not_yet};
 use super::told::Told;
@@ -31,7 +33,10 @@ impl Verb for Create {
         let (store, base, request) = launch::asked(&self.make, path)?;
         // As in Docker: what the command line can't mean is 125, what can't be made is 1.
         match create(&store, &base, request) {
-            Ok(id) => super::show(&format!("{id}\n")),
+            Ok(id) => {
+                let told = super::show(&format!("{id}\n"));
+                told.with_context(|| format!("container {id} is created, and its id can't be told"))
+            }
             Err(e) => Ok(Told::one(e)),
         }
     }

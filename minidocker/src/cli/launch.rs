@@ -53,6 +53,9 @@ impl Base {
 
 /// What was asked for by the command `path`: the store, what the container is made from, its request.
 pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Request)> {
+    // Before an image is made for nothing.
+    let name = args.name.as_deref().filter(|name| !name.is_empty());
+    let name = name.map(container::check_name).transpose()?.unwrap_or_default();
     let store = Store::open()?;
     let base = match (&args.rootfs, args.image()) {
         (Some(dir), _) => Base::of_rootfs(dir)?,
@@ -76,9 +79,7 @@ pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Req
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
         },
     )?;
-    if !request.name.is_empty() {
-        request.name = container::check_name(&request.name)?.to_owned();
-    }
+    request.name = name.to_owned();
     Ok((store, base, request))
 }
 

@@ -32,7 +32,7 @@ mod version;
 mod volume;
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
 pub use create::Create;
 pub use doctor::Doctor;
@@ -161,13 +161,17 @@ fn show(text: &str) -> anyhow::Result<u8> {
 /// # Errors
 /// Standard output can't be written, such as on a full disk.
 pub fn print(text: &str) -> Result<(), error::Unwritable> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(sys::SysError::of("write", format!("1, \"…\", {}", text.len()), e).into())
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        // Not by std's stdout, which takes EBADF for success: an id that nobody got would pass for told. One
+        // that was closed is /dev/null by now: std opens that before main.
+        match rustix::io::retry_on_intr(|| rustix::io::write(rustix::stdio::stdout(), rest)) {
+            Ok(written) => rest = &rest[written..],
+            Err(rustix::io::Errno::PIPE) => break,
+            Err(e) => return Err(sys::SysError::of("write", format!("1, \"…\", {}", rest.len()), e).into()),
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Writes to standard error. One that can't be written (EPIPE, ENOSPC) changes nothing: nobody is

@@ -2,7 +2,7 @@
 
 use super::told::Told;
 use super::verb::{Arity, Verb};
-use crate::container::{self, ContainerError};
+use crate::container::{self, Container, ContainerError};
 use crate::store::Store;
 use crate::supervisor;
 
@@ -60,8 +60,7 @@ fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
     }
     if container.is_alive()? {
         if !force {
-            let name = container.request().map_or_else(|_| container.id.clone(), |r| r.name);
-            return Err(ContainerError::Running(name).into());
+            return Err(running(&container));
         }
         supervisor::client::end(&container)?;
         // Killed in the middle of a write its record may be damaged by now, which keeps nothing either.
@@ -73,6 +72,33 @@ fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
         Some(_lock) => Ok(container::end_and_remove(store, &container)?),
         // With --rm its supervisor removed it, or another `rm` did.
         None if !container.dir.exists() => Ok(()),
-        None => Err(ContainerError::Running(name.to_owned()).into()),
+        None => Err(running(&container)),
+    }
+}
+
+fn running(container: &Container) -> anyhow::Error {
+    let shown = container.request().map_or_else(|_| container.id.clone(), |r| format!("/{}", r.name));
+    ContainerError::Running(shown).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Privilege;
+
+    #[test]
+    fn a_name_has_its_slash_and_an_id_in_its_place_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"), Privilege::Rootless).unwrap();
+        let new = container::made_for_tests(&store);
+        let said = |container| running(container).to_string();
+        assert!(said(&new.container).starts_with(&format!(
+            "cannot remove container \"/{}\": container is running: stop",
+            new.request.name
+        )));
+        std::fs::remove_file(new.container.dir.join("request.json")).unwrap();
+        assert!(
+            said(&new.container).starts_with(&format!("cannot remove container \"{}\": ", new.container.id))
+        );
     }
 }

@@ -21,17 +21,24 @@ pub fn new_id() -> std::io::Result<String> {
     Ok(id)
 }
 
+/// The most bytes of a name, which becomes a file in names/ (NAME_MAX of linux/limits.h). Docker has no
+/// limit: its names are no files.
+const NAME_MAX: usize = 255;
+
 /// Checks a name as Docker does: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, with or without a slash before it.
 ///
 /// # Errors
-/// `BadName`.
+/// `BadName`, `LongName`.
 pub fn check_name(name: &str) -> Result<&str, ContainerError> {
     let bare = name.strip_prefix('/').unwrap_or(name);
     let mut bytes = bare.bytes();
     let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
     let rest = bare.len() > 1 && bytes.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    // NAME_MAX: the name becomes a file in names/.
-    if first && rest && bare.len() <= 255 { Ok(bare) } else { Err(ContainerError::BadName(name.to_owned())) }
+    match first && rest {
+        true if bare.len() <= NAME_MAX => Ok(bare),
+        true => Err(ContainerError::LongName { bytes: bare.len(), most: NAME_MAX }),
+        false => Err(ContainerError::BadName(name.to_owned())),
+    }
 }
 
 const MANNERS: [&str; 32] = [
@@ -101,10 +108,13 @@ mod tests {
         for good in ["ab", "a.b", "A_1", "0-", "/web"] {
             assert!(check_name(good).is_ok(), "{good}");
         }
-        let long = "a".repeat(256);
-        for bad in ["", "a", "-a", ".a", "a b", "ä", "a/b", "/", "//a", long.as_str()] {
+        for bad in ["", "a", "-a", ".a", "a b", "ä", "a/b", "/", "//a"] {
             assert!(matches!(check_name(bad), Err(ContainerError::BadName(_))), "{bad}");
         }
+        assert!(check_name(&format!("/{}", "a".repeat(255))).is_ok());
+        let long = check_name(&"a".repeat(256)).unwrap_err();
+        assert_eq!(long.to_string(), "Invalid container name: it has 256 bytes, and may have at most 255");
+        assert!(long.below().because.is_some_and(|why| why.contains("a file of the store")));
         assert!(check_name(&new_name(&new_id().unwrap(), 3)).is_ok());
     }
 }

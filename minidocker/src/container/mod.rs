@@ -36,6 +36,14 @@ pub enum ContainerError {
     /// Docker's rule for names.
     #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     BadName(String),
+    /// A name that no file can have.
+    #[error("Invalid container name: it has {bytes} bytes, and may have at most {most}")]
+    LongName {
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        most: usize,
+    },
     /// symlink(2) in names/ decided for somebody else.
     #[error(
         "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove (or rename) that container to be able to reuse that name."
@@ -49,9 +57,9 @@ pub enum ContainerError {
     /// What was looked up a moment ago is gone.
     #[error("the image was removed while its container was made: {} is gone", .0.display())]
     BaseGone(PathBuf),
-    /// `rm` without `-f`.
+    /// `rm` without `-f`; the name with its slash, or the id where the record doesn't tell the name.
     #[error(
-        "cannot remove container \"/{0}\": container is running: stop the container before removing or force remove"
+        "cannot remove container \"{0}\": container is running: stop the container before removing or force remove"
     )]
     Running(String),
     /// A process of a dead supervisor's container could not be ended.
@@ -96,6 +104,12 @@ impl ContainerError {
         let (container, cause) = match self {
             Self::Record { container, cause } => (container, cause),
             Self::Store(e) => return e.below(),
+            Self::LongName { .. } => {
+                return Below::advice(
+                    "the name of a container is a file of the store, in names/",
+                    "take a shorter name",
+                );
+            }
             _ => return Below::default(),
         };
         let rm = format!("minidocker rm -f {container} removes it");

@@ -27,14 +27,16 @@ pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
     let name = plan.args.first().map(String::as_str).unwrap_or_default();
     let shown = cut(name);
     if name.contains('/') {
-        return runnable(Path::new(name)).map_err(|e| explain(&shown, &e));
+        let path = Path::new(name);
+        return runnable(path).map_err(|e| told_of_link(explain(&shown, &e), dangling(path, &e)));
     }
     let path = plan.env.iter().find_map(|v| v.strip_prefix("PATH=")).unwrap_or_default();
-    let mut refused = None;
+    let (mut refused, mut link) = (None, None);
     for dir in path.split(':').filter(|d| !d.is_empty() && !name.is_empty()) {
-        match runnable(&Path::new(dir).join(name)) {
+        let path = Path::new(dir).join(name);
+        match runnable(&path) {
             Ok(found) => return Ok(found),
-            Err(e) if is_missing(&e) => {}
+            Err(e) if is_missing(&e) => link = link.or_else(|| dangling(&path, &e)),
             // As a shell does: go on, and tell of this one if there is no better.
             Err(e) => refused = refused.or(Some(e)),
         }
@@ -47,9 +49,24 @@ pub(super) fn find_program(plan: &Plan) -> Result<PathBuf, Failure> {
             failure.because = Some(format!("no file of this name is in PATH={}", cut(path)));
             failure.remedy =
                 Some("check the spelling, give the program's path, or use an image that has it".to_owned());
-            Err(failure)
+            Err(told_of_link(failure, link))
         }
     }
+}
+
+/// Where the link at `path` leads, which is why nothing was found there.
+fn dangling(path: &Path, missing: &SysError) -> Option<(PathBuf, PathBuf)> {
+    let to = std::fs::read_link(path).ok().filter(|_| is_missing(missing))?;
+    Some((path.to_owned(), to))
+}
+
+fn told_of_link(failure: Failure, link: Option<(PathBuf, PathBuf)>) -> Failure {
+    let Some((path, to)) = link else { return failure };
+    let (path, to) = (path.to_string_lossy(), to.to_string_lossy());
+    failure.advise(
+        format!("{} is a link to {}, which leads nowhere in the image", cut(&path), cut(&to)),
+        "use an image that has the program to which the link leads, or give the path of another one",
+    )
 }
 
 fn is_missing(e: &SysError) -> bool {
@@ -214,6 +231,32 @@ mod tests {
         assert_eq!(errno(&dir.path().join("loop")), Err(Errno::ELOOP));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(runnable(&file).is_ok());
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_told_unless_the_program_is_found_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (dir.path().join("a"), dir.path().join("b"));
+        for dir in [&first, &second] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        std::os::unix::fs::symlink("/no/such/vi", first.join("vi")).unwrap();
+        let mut plan = Plan::new(&crate::runtime::unsupported::tests::smallest(), Path::new("/b")).unwrap();
+        plan.env = vec![format!("PATH={}:{}", first.display(), second.display())];
+        let link = first.join("vi").display().to_string();
+        for name in ["vi", link.as_str()] {
+            plan.args = vec![name.to_owned()];
+            let failure = find_program(&plan).unwrap_err();
+            let why = format!("{link} is a link to /no/such/vi, which leads nowhere in the image");
+            assert_eq!((failure.code, failure.because), (NOT_FOUND, Some(why)), "{name}");
+        }
+        plan.args = vec!["ed".to_owned()];
+        let because = find_program(&plan).unwrap_err().because.unwrap();
+        assert!(because.starts_with("no file of this name is in PATH="), "{because}");
+        plan.args = vec!["vi".to_owned()];
+        std::fs::write(second.join("vi"), "x").unwrap();
+        std::fs::set_permissions(second.join("vi"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(find_program(&plan).unwrap(), second.join("vi"));
     }
 
     #[test]
