@@ -87,14 +87,83 @@ fn a_newer_config_json_is_refused_by_its_version() {
     ];
     for (text, found, known) in newer {
         assert_ne!(text, whole, "{found}");
-        fs::write(&path, text).unwrap();
-        let out = md.line("inspect bad").code(1);
-        let told =
-            format!("because: {} has version {found}, and this minidocker knows {known}", path.display());
-        assert!(out.err().contains(&told), "{}", out.err());
+        fs::write(&path, &text).unwrap();
+        others_go_on(&md, "config.json", found);
+        for line in ["inspect bad", "start bad", "start -a bad", "rm bad", "rm -f bad", "kill bad"] {
+            let out = md.line(line).code(1);
+            let told = format!(
+                "minidocker: container bad was made by a newer minidocker\n  \
+                 because: {} has version {found}, and this minidocker knows {known}\n  \
+                 do: use the minidocker that made it, also to remove it",
+                path.display()
+            );
+            assert!(out.err().starts_with(&told), "{line}: {}", out.err());
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "it was changed");
     }
-    fs::write(&path, whole.replace("\"ociVersion\":\"1.2.0\"", "\"ociVersion\":\"1.9.0\"")).unwrap();
-    md.line("inspect bad").ok().quiet();
+    for known in ["1.9.0", "0.9.0"] {
+        let version = format!("\"ociVersion\":\"{known}\"");
+        fs::write(&path, whole.replace("\"ociVersion\":\"1.2.0\"", &version)).unwrap();
+        md.line("inspect bad").ok().quiet();
+        md.line("start -a bad").ok().quiet();
+        let version = "\"ociVersion\":\"1.2.0\"";
+        assert!(fs::read_to_string(&path).unwrap().contains(version), "derived afresh");
+    }
+}
+
+#[test]
+fn a_dead_container_of_a_newer_program_is_not_cleared() {
+    let md = kit::ours!();
+    let client = crate::sleeper(&md, "bad");
+    let dir = md.containers()[0].clone();
+    let path = dir.join("config.json");
+    let (whole, state) = (fs::read_to_string(&path).unwrap(), fs::read(dir.join("state.json")).unwrap());
+    md.supervisors().iter().for_each(|p| p.signal(rustix::process::Signal::KILL));
+    let _ = client.finish();
+    // As if nobody had looked since its supervisor died.
+    fs::write(dir.join("state.json"), &state).unwrap();
+    fs::write(&path, whole.replace("\"ociVersion\":\"1.2.0\"", "\"ociVersion\":\"2.0.0\"")).unwrap();
+    for line in ["ps -a", "inspect bad", "rm -f bad", "start bad"] {
+        md.line(line).code(1).stderr_has("container bad was made by a newer minidocker");
+        assert_eq!(fs::read(dir.join("state.json")).unwrap(), state, "{line}");
+    }
+    fs::write(&path, whole).unwrap();
+    md.line("rm -f bad").ok();
+    md.nothing_left();
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_file_is_told_and_moved_aside_mends_it() {
+    for who in kit::Who::all() {
+        let md = kit::ours!(*who);
+        let dir = two(&md);
+        let cases = [
+            (dir.join("config.json"), "start bad", "cannot replace"),
+            (dir.join("hosts"), "start bad", "cannot replace"),
+            (dir.join("lock"), "start bad", "cannot open"),
+            (md.root().join("images.lock"), "create hostbox true", "cannot open"),
+            (md.root().join("containers.lock"), "create hostbox true", "cannot open"),
+        ];
+        for (path, line, tried) in cases {
+            let _ = fs::remove_file(&path);
+            fs::create_dir(&path).unwrap();
+            who.own(&path);
+            let out = md.line(line).code(1);
+            let err = out.err();
+            let first = format!("minidocker: {tried} {}", path.display());
+            assert_eq!(err.lines().next(), Some(first.as_str()), "{err}");
+            let aside = format!("{}.old", path.display());
+            let told = format!(
+                " : EISDIR (Is a directory)\n  because: a directory stands in the place of the file\n  \
+                 do: mv {} {aside}; the file is made again",
+                path.display()
+            );
+            assert!(err.contains(&told), "{err}");
+            fs::rename(&path, &aside).unwrap();
+            md.line(line).ok().quiet();
+            fs::remove_dir(aside).unwrap();
+        }
+    }
 }
 
 #[test]

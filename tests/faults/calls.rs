@@ -43,7 +43,7 @@ fn untold(out: &Output, n: u32) -> Option<String> {
     let err = out.err();
     let messages = err.lines().filter(|l| l.starts_with("minidocker: ")).count();
     let told = [125, 126, 127].contains(&out.code) && messages == 1 && err.contains("ENOMEM");
-    let calm = !err.contains("panicked");
+    let calm = !err.contains("panicked") && !crate::is_bare(&err);
     (!(well || told) || !calm).then(|| format!("  call {n}: {out:?}"))
 }
 

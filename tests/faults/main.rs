@@ -20,6 +20,16 @@ macro_rules! hears_orders {
     };
 }
 
+/// Whether a message begins with a call, such as `minidocker: openat(…`, and not with what was tried.
+fn is_bare(err: &str) -> bool {
+    let is_call = |word: &str| {
+        let name =
+            word.strip_prefix("minidocker: ").and_then(|text| text.split_once('(')).map(|(name, _)| name);
+        name.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+    };
+    err.lines().any(is_call)
+}
+
 /// Any command clears what the dead left; what is left as a container goes by `rm -f`.
 fn clear(md: &Minidocker, after: &str) {
     let out = md.line("ps -a");

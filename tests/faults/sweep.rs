@@ -239,7 +239,11 @@ fn code(what: What, blow: Blow, struck: Option<&str>, out: &Output) -> String {
         137 | 134 | 139 => killed,
         _ => false,
     };
-    if right { String::new() } else { format!("exit code {} after {at:?}; ", out.code) }
+    match right {
+        true if crate::is_bare(&out.err()) => format!("a bare call after {at:?}: {}; ", out.err()),
+        true => String::new(),
+        false => format!("exit code {} after {at:?}; ", out.code),
+    }
 }
 
 /// A container that sleeps, and its client.

@@ -38,7 +38,7 @@ mod error;
 mod group;
 mod kill;
 mod members;
-mod mountinfo;
+pub mod mountinfo;
 mod world;
 
 pub use devices::{Access, DOCKER_DEVICES, DeviceKind, DeviceRule, Devices};

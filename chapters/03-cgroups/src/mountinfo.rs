@@ -1,4 +1,4 @@
-//! Which cgroup trees are mounted where, from the text of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+//! What is mounted where, from /proc/self/mountinfo (proc_pid_mountinfo(5)): our way to the cgroup trees.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -6,40 +6,48 @@ use std::path::{Component, Path, PathBuf};
 
 /// One line of mountinfo.
 #[derive(Debug)]
-pub(crate) struct Mount {
+pub struct Mount {
     id: u64,
     parent: u64,
     /// Which directory of the file system is seen at `point`.
     pub(crate) root: PathBuf,
-    pub(crate) point: PathBuf,
+    /// Where it is mounted, absolute.
+    pub point: PathBuf,
+    /// The optional fields, such as `shared:9` and `master:1`: its propagation (mount_namespaces(7)).
+    pub propagation: Vec<String>,
     pub(crate) fstype: String,
     /// The options of the file system: for v1 they name its controllers.
     pub(crate) options: Vec<String>,
 }
 
-/// All lines that have the right form; the kernel writes no others.
-pub(crate) fn parse(text: &str) -> Vec<Mount> {
-    text.lines().filter_map(line).collect()
+/// All lines that have the right form; the kernel writes no others. Of several mounts on one point the
+/// last one is on top.
+#[must_use]
+pub fn parse(table: &[u8]) -> Vec<Mount> {
+    table.split(|byte| *byte == b'\n').filter_map(line).collect()
 }
 
 /// `36 35 98:0 /mnt1 /mnt/parent rw,noatime master:1 - ext3 /dev/root rw,errors=continue`:
 /// between the mount's options and the hyphen stands any number of fields.
-fn line(text: &str) -> Option<Mount> {
-    let (left, right) = text.split_once(" - ")?;
-    let mut left = left.split(' ');
-    let id = left.next()?.parse().ok()?;
-    let parent = left.next()?.parse().ok()?;
-    let root = unescape(left.nth(1)?);
-    let point = unescape(left.next()?);
-    let mut right = right.split(' ');
-    let fstype = right.next()?.to_owned();
-    let options = right.nth(1).unwrap_or("").split(',').map(str::to_owned).collect();
-    Some(Mount { id, parent, root, point, fstype, options })
+fn line(text: &[u8]) -> Option<Mount> {
+    // A path may hold any byte but these: a blank in it is escaped.
+    let fields: Vec<&[u8]> = text.split(|byte| *byte == b' ').collect();
+    let hyphen = 6 + fields.get(6..)?.iter().position(|field| *field == b"-")?;
+    let word = |at: usize| fields.get(at).map(|field| String::from_utf8_lossy(field).into_owned());
+    let number = |at: usize| word(at)?.parse().ok();
+    Some(Mount {
+        id: number(0)?,
+        parent: number(1)?,
+        root: unescape(fields[3]),
+        point: unescape(fields[4]),
+        propagation: (6..hyphen).filter_map(word).collect(),
+        fstype: word(hyphen + 1)?,
+        options: word(hyphen + 3).unwrap_or_default().split(',').map(str::to_owned).collect(),
+    })
 }
 
 /// Space, tab, newline and backslash are written as three octal digits after a backslash.
-fn unescape(text: &str) -> PathBuf {
-    let bytes = text.as_bytes();
+fn unescape(bytes: &[u8]) -> PathBuf {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
@@ -90,13 +98,14 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Mount {
-        line(text).unwrap()
+        line(text.as_bytes()).unwrap()
     }
 
     #[test]
     fn fields_are_found_with_none_one_or_two_optional_ones() {
         for optional in ["", "shared:9 ", "shared:9 master:1 "] {
             let m = one(&format!("25 21 0:22 /a /mnt rw,relatime {optional}- cgroup cgroup rw,cpu,cpuacct"));
+            assert_eq!(m.propagation.join(" "), optional.trim_end());
             assert_eq!((m.root.as_path(), m.point.as_path()), (Path::new("/a"), Path::new("/mnt")));
             assert_eq!(
                 (m.fstype.as_str(), m.options.as_slice()),
@@ -110,8 +119,17 @@ mod tests {
         for (written, meant) in
             [(r"/a\040b", "/a b"), (r"/a\011\134b", "/a\t\\b"), (r"/a\04", r"/a\04"), (r"/ö", "/ö")]
         {
-            assert_eq!(unescape(written), Path::new(meant), "{written}");
+            assert_eq!(unescape(written.as_bytes()), Path::new(meant), "{written}");
         }
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_keeps_its_bytes() {
+        let m = parse(b"25 21 0:22 / /\xff\\040x rw - tmpfs tmpfs rw\nno line\n");
+        assert_eq!(
+            m.iter().map(|m| m.point.as_os_str().as_encoded_bytes()).collect::<Vec<_>>(),
+            [b"/\xff x"]
+        );
     }
 
     #[test]
@@ -145,11 +163,11 @@ mod tests {
             ("31 30 0:6 / /sys/fs/cgroup/x rw - tmpfs tmpfs rw", true),
         ];
         for (other, seen) in cases {
-            let all = parse(&format!("{cgroup}\n{other}\n"));
+            let all = parse(format!("{cgroup}\n{other}\n").as_bytes());
             assert_eq!(visible(&all[0], &all), seen, "{other}");
         }
         let stacked = "20 1 0:4 / /sys rw - sysfs a rw\n40 20 0:7 / /sys rw - tmpfs b rw";
-        let all = parse(&format!("{cgroup}\n{stacked}\n"));
+        let all = parse(format!("{cgroup}\n{stacked}\n").as_bytes());
         assert!(!visible(&all[0], &all), "its parent is covered");
     }
 }

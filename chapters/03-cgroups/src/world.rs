@@ -56,7 +56,7 @@ impl World {
     /// could do and what a distribution usually does, not where we are.
     #[must_use]
     pub fn parse(self_cgroup: &str, mountinfo: &str) -> Self {
-        let all = mountinfo::parse(mountinfo);
+        let all = mountinfo::parse(mountinfo.as_bytes());
         let seen: Vec<&Mount> =
             all.iter().filter(|m| m.fstype.starts_with("cgroup") && mountinfo::visible(m, &all)).collect();
         let mut world = Self::default();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::container::ContainerError;
 use crate::runtime::{Failure, in_words};
-use crate::store::{Below, StoreError};
+use crate::store::{Below, StoreError, in_one_line};
 use crate::teach::doctor;
 
 /// What was typed can't be done. The text is Docker's, without `minidocker: `.
@@ -54,16 +54,7 @@ pub fn render(error: &anyhow::Error) -> String {
         return lines(&message, explained(Below { call, because, remedy }));
     }
     let told = explained(error.chain().find_map(below).unwrap_or_default());
-    let mut first = String::new();
-    for cause in error.chain() {
-        let said = in_words(cause);
-        // The call has a line of its own, and a cause that its effect quotes already isn't said twice.
-        if first.is_empty() {
-            first = said;
-        } else if told.call.as_ref() != Some(&said) && !first.ends_with(&said) {
-            first = format!("{first}: {said}");
-        }
-    }
+    let first = in_one_line(error.as_ref(), told.call.as_deref(), in_words);
     // What a child said of its failed call stands in its message already, as lines of its own.
     if let (true, Some((head, child))) = (told == Below::default(), first.split_once("\n  ")) {
         let said = Below { call: child.lines().next().map(str::to_owned), ..told };

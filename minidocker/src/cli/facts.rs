@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use chroot::Root;
 use sys::{Errno, SysError};
 
@@ -15,7 +16,7 @@ use crate::store::{Privilege, Store, id_maps};
 /// Looks at the machine, the store and the image's files, for [`spec::build`].
 pub(super) fn facts(store: &Store, base: &Base, layers: &[Root], request: &Request) -> anyhow::Result<Facts> {
     let rootless = store.privilege() == Privilege::Rootless;
-    let world = cgroups::World::detect()?;
+    let world = cgroups::World::detect().context("cannot tell which cgroups this machine has")?;
     let (uid_map, gid_map) = if rootless {
         let maps = id_maps(store)?;
         (ranges(&maps.uid), ranges(&maps.gid))
@@ -52,13 +53,13 @@ fn ranges(map: &namespaces::idmap::IdMap) -> Vec<IdRange> {
 }
 
 /// The text of a file of the image: that of the topmost layer that has it.
-fn from_layers(layers: &[Root], path: &str) -> Result<Option<String>, SysError> {
+fn from_layers(layers: &[Root], path: &str) -> anyhow::Result<Option<String>> {
     for layer in layers {
         match layer.read(Path::new(path)) {
             Ok(None) => {}
             // No regular file, a whiteout perhaps: this layer hides those below.
             Err(e) if e.errno() == Errno::EINVAL => return Ok(None),
-            found => return found,
+            found => return found.with_context(|| format!("cannot read {path} of the image")),
         }
     }
     Ok(None)
@@ -79,7 +80,9 @@ pub(super) fn files(request: &Request, facts: &Facts, config: &str) -> anyhow::R
     let host = |path: &str| match std::fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(SysError::of("read", format!("{path:?}"), e)),
+        Err(e) => {
+            Err(SysError::of("read", format!("{path:?}"), e)).context("cannot copy a file of this machine")
+        }
     };
     let hosts = if network == NetworkMode::Host { host("/etc/hosts")? } else { None };
     let hostname = spec::hostname(request, facts);

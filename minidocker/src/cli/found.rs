@@ -37,7 +37,7 @@ impl Found {
         let mut found = Vec::new();
         for container in crate::container::all(store)? {
             let dir = container.dir.clone();
-            match Self::read(store, container) {
+            match container.refuse_newer().and_then(|()| Self::read(store, container)) {
                 Ok(one) => found.push(one),
                 // Removed while we looked.
                 Err(_) if !dir.exists() => {}

@@ -49,6 +49,7 @@ fn send(store: &Store, name: &str, number: i32) -> anyhow::Result<()> {
     let container = container::find(store, name)?;
     // A damaged record is no reason to refuse: the supervisor knows its init.
     if !container.is_alive()? {
+        container.refuse_newer()?;
         container::recover(store, &container)?;
         let id = &container.id;
         return Err(

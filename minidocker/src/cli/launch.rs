@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use jiff::Timestamp;
 
 use chroot::Root;
@@ -127,7 +128,7 @@ fn clear_of_the_store(store: &Store, request: &Request, layer: InitLayer) -> Res
 /// cleared first.
 pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Result<NewContainer> {
     let layers = roots(&base.lowers)?;
-    let init_layer = clear_of_the_store(store, &request, InitLayer::of(&layers)?)?;
+    let init_layer = clear_of_the_store(store, &request, InitLayer::of(&layers).context(UNREAD)?)?;
     let files = files_of(store, base, &layers, &request, !init_layer.is_empty())?;
     let base = base.lowers.iter().chain(&base.config).cloned().collect();
     let contents = Contents { init_layer, files, base };
@@ -155,8 +156,12 @@ pub(super) fn renew(store: &Store, container: &Container, request: &Request) -> 
     Ok(container.write_files(&files_of(store, &base, &layers, request, has_init_layer)?)?)
 }
 
-fn roots<'p>(dirs: impl IntoIterator<Item = &'p PathBuf>) -> Result<Vec<Root>, SysError> {
-    dirs.into_iter().map(|dir| Root::open(dir)).collect()
+/// What is told when the files of an image can't be looked at.
+const UNREAD: &str = "cannot look at the files of the image";
+
+fn roots<'p>(dirs: impl IntoIterator<Item = &'p PathBuf>) -> anyhow::Result<Vec<Root>> {
+    let layers: Result<_, _> = dirs.into_iter().map(|dir| Root::open(dir)).collect();
+    layers.context(UNREAD)
 }
 
 /// config.json, and what else of the bundle is derived from the request.

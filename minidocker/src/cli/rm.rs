@@ -51,7 +51,7 @@ fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
     // What a dead supervisor left counts as ended. A damaged record is no reason to keep the rest. But of
     // a newer one we don't know what it holds on the host, and what could not be released there
     // would stay for ever without its record.
-    match container::recover(store, &container) {
+    match container.refuse_newer().and_then(|()| container::recover(store, &container)) {
         Err(e @ ContainerError::Leftover { .. }) => return Err(e.into()),
         Err(e) if !force || e.is_newer() => return Err(e.into()),
         // It was half made, and is cleared.

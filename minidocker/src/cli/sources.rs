@@ -1,8 +1,9 @@
 //! What `-v` binds: made where it is missing, and checked for the propagation that was asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
+use cgroups::mountinfo;
 
 use crate::spec::{Bind, Request};
 use crate::store::{Privilege, Store};
@@ -33,17 +34,18 @@ fn check_propagation(source: &Path, wanted: &str, rootless: bool) -> anyhow::Res
             "path {shown} can't be {wanted}: mounts in a user namespace are slaves of the host's (mount_namespaces(7))"
         );
     }
-    let real = source.canonicalize().with_context(|| format!("find {shown}"))?;
-    let table = std::fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
-    // proc(5): id, parent, device, root, where, options, then the optional fields up to a dash.
-    let place = |line: &'_ str| PathBuf::from(line.split(' ').nth(4).unwrap_or("/").replace("\\040", " "));
-    let above = table.lines().filter(|line| real.starts_with(place(line)));
+    let real = source.canonicalize().with_context(|| format!("cannot find {shown}"))?;
+    let table = std::fs::read("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
+    let mut above = mountinfo::parse(&table);
+    above.retain(|mount| real.starts_with(&mount.point));
     // Of several on one place the last one is on top.
-    let Some(mount) = above.max_by_key(|line| place(line).components().count()) else { return Ok(()) };
-    let fields = mount.split(" - ").next().unwrap_or_default();
-    if fields.contains(" shared:") || (!shared && fields.contains(" master:")) {
+    let Some(mount) = above.iter().max_by_key(|mount| mount.point.components().count()) else {
+        return Ok(());
+    };
+    let is = |kind: &str| mount.propagation.iter().any(|field| field.starts_with(kind));
+    if is("shared:") || (!shared && is("master:")) {
         return Ok(());
     }
     let kind = if shared { "shared" } else { "shared or slave" };
-    anyhow::bail!("path {shown} is mounted on {} but it is not a {kind} mount", place(mount).display())
+    anyhow::bail!("path {shown} is mounted on {} but it is not a {kind} mount", mount.point.display())
 }

@@ -119,6 +119,7 @@ fn take(store: &Store, container: &Container) -> anyhow::Result<Option<NewContai
     loop {
         container::recover(store, container)?;
         let lock = container::lock_dead(container)?;
+        container.refuse_newer()?;
         let state = container.state()?;
         match lock {
             // Dead a moment ago, with all that it had: once more from the start.

@@ -62,20 +62,27 @@ impl Container {
     /// What the runtime was told.
     ///
     /// # Errors
-    /// `Record`; `Newer` is a config.json of another major version of the OCI specification.
+    /// `Record`; `Newer` as [`Container::refuse_newer`].
     pub fn spec(&self) -> Result<Spec, ContainerError> {
         let path = self.dir.join("config.json");
         let read = || {
-            let spec: Spec = serde_json::from_slice(&read_file(&path)?)
-                .map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
-            spec::check_version(&spec).map_err(|(found, known)| StoreError::Newer {
-                path: path.clone(),
-                found,
-                known,
-            })?;
-            Ok(spec)
+            let text = read_file(&path)?;
+            not_newer(&path, &text)?;
+            serde_json::from_slice(&text)
+                .map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })
         };
         read().map_err(self.of_record())
+    }
+
+    /// Leaves a container alone whose config.json is a newer program's, as one with a newer record. A
+    /// config.json that is missing or damaged is no reason to: it is derived afresh at each start.
+    ///
+    /// # Errors
+    /// `Record` with `Newer`: of another major version of the OCI specification, or of our annotation.
+    pub fn refuse_newer(&self) -> Result<(), ContainerError> {
+        let path = self.dir.join("config.json");
+        let Ok(text) = read_file(&path) else { return Ok(()) };
+        not_newer(&path, &text).map_err(self.of_record())
     }
 
     fn of_record(&self) -> impl FnOnce(StoreError) -> ContainerError {
@@ -92,6 +99,11 @@ impl Container {
         let name = ours.next().and_then(|link| link.file_name().into_string().ok());
         name.unwrap_or_else(|| self.short_id().to_owned())
     }
+}
+
+fn not_newer(path: &Path, config: &[u8]) -> Result<(), StoreError> {
+    let newer = |(found, known)| StoreError::Newer { path: path.to_owned(), found, known };
+    spec::check_version(config).map_err(newer)
 }
 
 /// All containers, in no order. What is being made or removed has a name with a dot and is no container.

@@ -55,6 +55,7 @@ fn clear_dead(store: &Store, container: &Container) -> Result<(), ContainerError
     if (at_rest && (!auto_remove || state.waits)) || container.is_alive()? {
         return Ok(());
     }
+    container.refuse_newer()?;
     let Some(_lock) = Lock::try_exclusive(&container.lock_path())? else { return Ok(()) };
     clear(store, container, auto_remove)
 }

@@ -3,9 +3,7 @@
 //! runc: `libcontainer/rootfs_linux.go` (`mountToRootfs`, `checkProcMount`).
 
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -164,39 +162,8 @@ fn forbid_one_by_one(top: &OwnedFd) -> Result<(), SysError> {
     let top = std::fs::read_link(&place).map_err(|e| failed("readlink", &place, e))?;
     let table = Path::new("/proc/self/mountinfo");
     let table = std::fs::read(table).map_err(|e| failed("read", table, e))?;
-    mount_points(&table)
+    cgroups::mountinfo::parse(&table)
         .iter()
-        .filter(|point| point.starts_with(&top))
-        .try_for_each(|point| remount_with(point, MsFlags::MS_NODEV))
-}
-
-/// The fifth field of each line of mountinfo, in which a blank is written as `\040` (proc_pid_mountinfo(5)).
-fn mount_points(table: &[u8]) -> Vec<PathBuf> {
-    let fields =
-        table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    fields.map(unescaped).collect()
-}
-
-fn unescaped(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&first, after)) = rest.split_first() {
-        let octal =
-            after.get(..3).filter(|_| first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        bytes.push(escaped.unwrap_or(first));
-        rest = if escaped.is_some() { &after[3..] } else { after };
-    }
-    PathBuf::from(OsString::from_vec(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_are_read_with_their_escapes() {
-        let table = b"22 1 0:21 / /proc rw - proc proc rw\n23 1 8:1 / /a\\040b\\134c rw - ext4 x rw\n";
-        assert_eq!(mount_points(table), [Path::new("/proc"), Path::new("/a b\\c")]);
-    }
+        .filter(|mount| mount.point.starts_with(&top))
+        .try_for_each(|mount| remount_with(&mount.point, MsFlags::MS_NODEV))
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, OCI_VERSION, SpecError};
@@ -14,28 +13,40 @@ pub const OVERLAY_ANNOTATION: &str = "minidocker.overlay";
 /// The version of what we add to config.json.
 const ANNOTATION_VERSION: u32 = 1;
 
-/// Refuses a config.json that a newer program wrote.
+/// Refuses a config.json that a newer program wrote, by its text: what isn't JSON of any version passes.
 ///
 /// # Errors
-/// What is newer, and the version that is known: of the OCI specification another major one is
-/// another format (semver.org), of our annotation any.
-pub fn check_version(spec: &Spec) -> Result<(), (String, String)> {
-    let major = |version: &str| version.split('.').next().unwrap_or_default().parse::<u32>().ok();
-    if major(spec.version()) != major(OCI_VERSION) {
-        return Err((format!("ociVersion {}", spec.version()), OCI_VERSION.to_owned()));
+/// What is newer, and the version that is known: of the OCI specification a higher major one is
+/// another format (semver.org), of our annotation any higher one.
+pub fn check_version(config: &[u8]) -> Result<(), (String, String)> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Config {
+        #[serde(rename = "ociVersion")]
+        oci: String,
+        annotations: Annotations,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Annotations {
+        #[serde(rename = "minidocker.overlay")]
+        overlay: String,
     }
     #[derive(Deserialize)]
     struct Versioned {
         #[serde(default)]
         version: u32,
     }
-    let text = spec.annotations().as_ref().and_then(|all| all.get(OVERLAY_ANNOTATION));
-    let found = text.and_then(|text| serde_json::from_str::<Versioned>(text).ok());
-    match found.filter(|found| found.version > ANNOTATION_VERSION) {
-        Some(newer) => {
-            Err((format!("{OVERLAY_ANNOTATION} {}", newer.version), ANNOTATION_VERSION.to_string()))
+    let Config { oci, annotations } = serde_json::from_slice(config).unwrap_or_default();
+    let major = |version: &str| version.split('.').next().unwrap_or_default().parse::<u32>().ok();
+    if major(&oci) > major(OCI_VERSION) {
+        return Err((format!("ociVersion {oci}"), OCI_VERSION.to_owned()));
+    }
+    match serde_json::from_str(&annotations.overlay) {
+        Ok(Versioned { version }) if version > ANNOTATION_VERSION => {
+            Err((format!("{OVERLAY_ANNOTATION} {version}"), ANNOTATION_VERSION.to_string()))
         }
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 

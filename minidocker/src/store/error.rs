@@ -21,9 +21,10 @@ impl Below {
     /// Of the system call at the root of `error`; without one there is nothing.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let Some(call) = chain(error).find_map(|e| e.downcast_ref::<SysError>()) else {
-            return Self::default();
-        };
+        chain(error).find_map(|e| e.downcast_ref::<SysError>()).map_or_else(Self::default, Self::of_call)
+    }
+
+    fn of_call(call: &SysError) -> Self {
         let hint = call.hint();
         Self {
             call: Some(call.to_string()),
@@ -40,8 +41,50 @@ impl Below {
 }
 
 /// An error and its causes.
-pub(super) fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |e| (**e).source())
+}
+
+/// An error with its causes in one line, each in the words of `said`. The `call` has a line of its own
+/// below, and a cause that its effect quotes already isn't said twice.
+pub(crate) fn in_one_line(
+    error: &(dyn Error + 'static),
+    call: Option<&str>,
+    said: fn(&(dyn Error + 'static)) -> String,
+) -> String {
+    let mut line = said(error);
+    for cause in chain(error).skip(1).map(said) {
+        if call != Some(&cause) && !line.ends_with(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+/// What a call on a file of the store was for; the file is the first argument between quotes.
+fn tried(call: &SysError) -> String {
+    let verb = match call.call() {
+        "openat" => "open",
+        "mkdir" | "symlink" => "make",
+        "fcntl" => "lock",
+        "unlink" | "unlinkat" => "remove",
+        "fsync" => "sync",
+        "stat" => "look at",
+        "getcwd" => "tell the working directory, for",
+        "chmod" => "change the mode of",
+        // read, write, rename
+        other => other,
+    };
+    match paths(call).as_slice() {
+        [] => "a call of the store failed".to_owned(),
+        [path] => format!("cannot {verb} {path}"),
+        [.., to] => format!("cannot replace {to}"),
+    }
+}
+
+/// The arguments between quotes.
+fn paths(call: &SysError) -> Vec<&str> {
+    call.args().split('"').skip(1).step_by(2).collect()
 }
 
 /// What can go wrong below the store's root. What is to be told besides the first line: [`StoreError::below`].
@@ -115,7 +158,7 @@ pub enum StoreError {
         below: Box<Below>,
     },
     /// A system call failed.
-    #[error("{0}")]
+    #[error("{}", tried(.0))]
     Sys(#[from] SysError),
 }
 
@@ -191,7 +234,60 @@ impl StoreError {
                 "change that, or set MINIDOCKER_ROOT to a new directory",
             ),
             Self::InIdMap { below, .. } => Below::clone(below),
-            Self::Sys(call) => Below::of(call),
+            Self::Sys(call) => {
+                let told = Below::of(call);
+                match paths(call).last().filter(|_| call.errno() == Errno::EISDIR) {
+                    Some(path) => Below {
+                        because: Some("a directory stands in the place of the file".to_owned()),
+                        remedy: Some(format!("mv {path} {path}.old; the file is made again")),
+                        ..told
+                    },
+                    None => told,
+                }
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_call_is_told_by_what_was_tried_and_the_call_stands_below() {
+        let failed = |call: &'static str, args: &str, errno| {
+            StoreError::call(call, args)(std::io::Error::from_raw_os_error(errno as i32))
+        };
+        let cases = [
+            ("openat", "AT_FDCWD, \"/s/images.lock\", O_RDWR|O_CREAT", "cannot open /s/images.lock"),
+            ("write", "\"/s/request.7.tmp\"", "cannot write /s/request.7.tmp"),
+            ("rename", "\"/s/state.7.tmp\", \"/s/state.json\"", "cannot replace /s/state.json"),
+            ("mkdir", "\"/s/containers\", 0700", "cannot make /s/containers"),
+            ("fcntl", "\"/s/lock\", F_OFD_SETLKW", "cannot lock /s/lock"),
+            ("pipe2", "O_CLOEXEC", "a call of the store failed"),
+        ];
+        for (call, args, words) in cases {
+            let error = failed(call, args, Errno::EIO);
+            assert_eq!(error.to_string(), words);
+            let below = error.below().call.unwrap();
+            assert_eq!(below, format!("{call}({args}) : EIO (I/O error)"));
+            assert_eq!(in_one_line(&error, Some(&below), ToString::to_string), words);
+        }
+    }
+
+    #[test]
+    fn a_directory_in_the_place_of_a_file_is_moved_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::create_dir(&path).unwrap();
+        let error = crate::store::replace_file(&path, b"{}", 0o600, false).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot replace {}", path.display()));
+        let below = error.below();
+        assert_eq!(below.because.as_deref(), Some("a directory stands in the place of the file"));
+        let aside = path.with_extension("json.old");
+        let told = format!("mv {} {}; the file is made again", path.display(), aside.display());
+        assert_eq!(below.remedy, Some(told));
+        std::fs::rename(&path, aside).unwrap();
+        crate::store::replace_file(&path, b"{}", 0o600, false).unwrap();
     }
 }

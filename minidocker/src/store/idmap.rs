@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use namespaces::idmap::{How, IdMap, Maps, Range};
 use sys::{CloneFlags, Cloned, Pid};
 
-use super::error::chain;
+use super::error::in_one_line;
 use super::{Below, Lock, Privilege, Record, Store, StoreError, read_record, write_record};
 
 /// `layers/idmap.json`: the map of every file below the store.
@@ -98,8 +98,8 @@ fn agrees(
         Some(record) if record.is(ours) => Ok(true),
         Some(record) if !record.may_grow_to(ours) => Err(StoreError::OtherIdMap {
             path: store.root().to_owned(),
-            theirs: in_one_line(&record.uid_map),
-            ours: in_one_line(&ours.uid_map),
+            theirs: with_commas(&record.uid_map),
+            ours: with_commas(&ours.uid_map),
             why: maps.why_single.clone().map(String::into_boxed_str),
         }),
         _ => Ok(false),
@@ -113,7 +113,7 @@ fn recorded(path: &Path) -> Result<Option<IdMapRecord>, StoreError> {
     }
 }
 
-fn in_one_line(map: &str) -> Box<str> {
+fn with_commas(map: &str) -> Box<str> {
     map.lines().collect::<Vec<_>>().join(", ").into()
 }
 
@@ -149,17 +149,9 @@ fn in_child((message, below): Told) -> StoreError {
     StoreError::InIdMap { message, below: Box::new(below) }
 }
 
-/// An error with its causes in one line, as far as the call that stands below it.
 fn told(error: &(dyn Error + 'static)) -> Told {
     let below = Below::of(error);
-    let mut said: Vec<String> = Vec::new();
-    for cause in chain(error).map(ToString::to_string) {
-        let known = said.last().is_some_and(|effect| effect.ends_with(&cause));
-        if !known && below.call.as_ref() != Some(&cause) {
-            said.push(cause);
-        }
-    }
-    (said.join(": "), below)
+    (in_one_line(error, below.call.as_deref(), ToString::to_string), below)
 }
 
 fn with_maps<T: Serialize + DeserializeOwned, E: Error + 'static>(

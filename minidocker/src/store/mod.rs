@@ -10,6 +10,7 @@ mod record;
 mod remove;
 mod root;
 
+pub(crate) use error::in_one_line;
 pub use error::{Below, StoreError};
 pub use idmap::{id_maps, in_id_map};
 pub use lock::{Lock, is_locked};

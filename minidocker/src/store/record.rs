@@ -65,7 +65,8 @@ pub fn write_record<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<
 /// Those of [`write_record`].
 pub fn replace_file(path: &Path, text: &[u8], mode: u32, sync: bool) -> Result<(), StoreError> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let renamed = || fs::rename(&temporary, path).map_err(StoreError::io("rename", &temporary, ""));
+    let shown = format!("{temporary:?}, {path:?}");
+    let renamed = || fs::rename(&temporary, path).map_err(StoreError::call("rename", &shown));
     let written = write_new(&temporary, text, mode, sync).and_then(|()| renamed());
     if written.is_err() {
         let _ = fs::remove_file(&temporary);

@@ -8,6 +8,7 @@ use super::protocol::{Answer, Call, VERSION, Verb};
 use super::streams::Streams;
 use crate::container::State;
 use crate::runtime::Created;
+use crate::store::in_one_line;
 
 /// What answers are made of.
 pub(super) struct Known<'a> {
@@ -26,7 +27,7 @@ pub(super) fn answer(client: &mut Connection, known: &Known<'_>) {
     let answer = match act(&call, client, fds, known) {
         Ok(Some(answer)) => answer,
         Ok(None) => return,
-        Err(e) => Answer::Error(e.to_string()),
+        Err(e) => Answer::Error(in_one_line(&e, None, ToString::to_string)),
     };
     let pidfd = (answer == Answer::Pidfd).then(|| known.created.pidfd.as_fd());
     client.tell(&answer, pidfd);
@@ -55,7 +56,7 @@ fn act(
         }
         Verb::Signal { number } => match sys::pidfd_send_signal(known.created.pidfd.as_fd(), *number) {
             Err(e) if e.errno() == sys::Errno::ESRCH => Ok(Some(Answer::Gone)),
-            other => Ok(other.map(|()| Some(Answer::Ok))?),
+            other => other.map(|()| Some(Answer::Ok)).map_err(SupervisorError::of("send the signal")),
         },
         Verb::Wait => {
             client.waits = true;

@@ -57,7 +57,7 @@ fn is_late(error: &SupervisorError) -> bool {
 /// Sends signal `number` to init: by the supervisor, or round it when it doesn't answer.
 ///
 /// # Errors
-/// `Refused` when no init runs any more; `Sys`.
+/// `Refused` when no init runs any more; `Call`.
 pub fn signal(container: &Container, number: i32) -> Result<(), SupervisorError> {
     match ask(container, Verb::Signal { number }) {
         Ok(_) => Ok(()),
@@ -80,10 +80,11 @@ fn signal_directly(container: &Container, number: i32) -> Result<(), SupervisorE
     let gone = || not_running(container);
     let state = container.state()?;
     let init = state.resources.iter().find(is_init).ok_or_else(gone)?;
-    let pidfd = crate::runtime::open_init(init)?.ok_or_else(gone)?;
+    let failed = || SupervisorError::of("send the signal");
+    let pidfd = crate::runtime::open_init(init).map_err(failed())?.ok_or_else(gone)?;
     match sys::pidfd_send_signal(pidfd.as_fd(), number) {
         Err(e) if e.errno() == Errno::ESRCH => Err(gone()),
-        other => Ok(other?),
+        other => other.map_err(failed()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::SupervisorError;
 use super::log::Stream;
 use super::protocol::{Answer, Attach, Call};
 use super::streams::{Sink, nonblocking};
-use crate::runtime::{receive, send_with};
+use crate::runtime::{in_words, receive, send_with};
 
 /// One connected client.
 pub(super) struct Connection {
@@ -43,7 +43,7 @@ impl Connection {
                 None
             }
             Err(e) => {
-                self.tell(&Answer::Error(format!("not a call: {e}")), None);
+                self.tell(&Answer::Error(format!("not a call: {}", in_words(&e))), None);
                 self.leave();
                 None
             }

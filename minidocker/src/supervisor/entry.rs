@@ -25,6 +25,9 @@ pub const ARGV0: &str = "minidocker-supervisor";
 /// The same where the kernel keeps 15 bytes (prctl(2), PR_SET_NAME).
 const COMM: &CStr = c"minidocker-sup";
 
+/// What can't be done when one of its own first calls fails.
+const STARTED: &str = "start the supervisor";
+
 /// What `main` of the binary calls when it was started as [`ARGV0`].
 #[must_use]
 pub fn main(args: &[String]) -> ExitCode {
@@ -69,8 +72,9 @@ impl Supervisor {
         if lock == channel || lock.min(channel) <= 2 {
             return Err(usage());
         }
-        let lock = Lock::passed(sys::inherited(lock)?);
-        let mut starter = Connection::new(sys::inherited(channel)?, true);
+        let inherited = |fd| sys::inherited(fd).map_err(SupervisorError::of(STARTED));
+        let lock = Lock::passed(inherited(lock)?);
+        let mut starter = Connection::new(inherited(channel)?, true);
         match Self::take_over(id, &mut starter) {
             Ok((store, container, request, ledger)) => {
                 Ok(Self { store, container, request, ledger, starter, lock })
@@ -87,15 +91,16 @@ impl Supervisor {
         starter: &mut Connection,
     ) -> Result<(Store, Container, Request, Ledger), SupervisorError> {
         // Not the terminal's any more: Ctrl-C there is for the client to pass on.
-        sys::setsid()?;
-        sys::default_signals()?;
-        sys::ignore_signal(nix::sys::signal::Signal::SIGPIPE)?;
+        sys::setsid().map_err(SupervisorError::of(STARTED))?;
+        sys::default_signals()
+            .and_then(|()| sys::ignore_signal(nix::sys::signal::Signal::SIGPIPE))
+            .map_err(SupervisorError::of(STARTED))?;
         sys::set_role(Role::Supervisor);
         let store = Store::open()?;
         let container = find(&store, id)?;
         let request = container.request()?;
         let ledger = Ledger::open(&container.dir)?;
-        sys::chdir(store.root())?;
+        sys::chdir(store.root()).map_err(SupervisorError::of(STARTED))?;
         if let Some((call, fds)) = starter.next_call()
             && let Verb::Attach(attach) = call.verb
         {

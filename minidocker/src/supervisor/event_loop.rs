@@ -139,10 +139,10 @@ impl EventLoop<'_> {
     /// Acts on one ready descriptor. Some: init has ended, with this exit code.
     fn handle(&mut self, token: Token) -> Result<Option<i32>, SupervisorError> {
         match token {
-            Token::Init => return Ok(sys::waitpid(self.created.pid)?.code()),
+            Token::Init => return Ok(waited(self.created.pid)?.code()),
             Token::Syncer => {
                 if let Some((pid, _)) = self.syncer.take() {
-                    sys::waitpid(pid)?;
+                    waited(pid)?;
                 }
             }
             Token::Listener => {
@@ -161,4 +161,8 @@ impl EventLoop<'_> {
         }
         Ok(None)
     }
+}
+
+fn waited(pid: Pid) -> Result<sys::ExitStatus, SupervisorError> {
+    sys::waitpid(pid).map_err(SupervisorError::of("wait for a child"))
 }

@@ -34,16 +34,13 @@ use crate::store::Below;
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
     /// A call on a socket, a pipe or the log failed.
-    #[error("{what}: {}", in_words(source))]
+    #[error("cannot {what}: {}", in_words(source))]
     Io {
         /// What was tried.
         what: &'static str,
         /// Why it failed.
         source: std::io::Error,
     },
-    /// A system call failed.
-    #[error("{0}")]
-    Sys(#[from] sys::SysError),
     /// What a system call was for, and the call.
     #[error("cannot {what}")]
     Call {
@@ -88,6 +85,11 @@ impl SupervisorError {
             Self::Undone { start, .. } => start.below(),
             other => Below::of(other),
         }
+    }
+
+    /// A failed call of `sys`, with what it was for.
+    pub(crate) fn of(what: &'static str) -> impl FnOnce(sys::SysError) -> Self {
+        move |source| Self::Call { what, source }
     }
 
     /// As [`SupervisorError::io`], with the call as strace shows it.

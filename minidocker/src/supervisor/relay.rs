@@ -150,7 +150,7 @@ impl Relay {
             interests.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         match rustix::event::poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(e) => return Err(SupervisorError::io("poll")(e.into())),
+            Err(e) => return Err(SupervisorError::io("wait for events")(e.into())),
         }
         let ready = interests.iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty());
         Ok(ready.map(|((token, _, _), _)| *token).collect())
