@@ -13,8 +13,8 @@ pub struct Mount {
     pub(crate) root: PathBuf,
     /// Where it is mounted, absolute.
     pub point: PathBuf,
-    /// The optional fields, such as `shared:9` and `master:1`: its propagation (mount_namespaces(7)).
-    pub propagation: Vec<String>,
+    /// The optional fields, such as `shared:9 master:1`: its propagation (mount_namespaces(7)).
+    pub propagation: String,
     pub(crate) fstype: String,
     /// The options of the file system: for v1 they name its controllers.
     pub(crate) options: Vec<String>,
@@ -30,20 +30,29 @@ pub fn parse(table: &[u8]) -> Vec<Mount> {
 /// `36 35 98:0 /mnt1 /mnt/parent rw,noatime master:1 - ext3 /dev/root rw,errors=continue`:
 /// between the mount's options and the hyphen stands any number of fields.
 fn line(text: &[u8]) -> Option<Mount> {
-    // A path may hold any byte but these: a blank in it is escaped.
-    let fields: Vec<&[u8]> = text.split(|byte| *byte == b' ').collect();
-    let hyphen = 6 + fields.get(6..)?.iter().position(|field| *field == b"-")?;
-    let word = |at: usize| fields.get(at).map(|field| String::from_utf8_lossy(field).into_owned());
-    let number = |at: usize| word(at)?.parse().ok();
-    Some(Mount {
-        id: number(0)?,
-        parent: number(1)?,
-        root: unescape(fields[3]),
-        point: unescape(fields[4]),
-        propagation: (6..hyphen).filter_map(word).collect(),
-        fstype: word(hyphen + 1)?,
-        options: word(hyphen + 3).unwrap_or_default().split(',').map(str::to_owned).collect(),
-    })
+    // No field holds a blank: in a path it is escaped.
+    let hyphen = text.windows(3).position(|bytes| bytes == b" - ")?;
+    let (mut left, mut right) = (text[..hyphen].splitn(7, is_blank), text[hyphen + 3..].split(is_blank));
+    let id = number(left.next()?)?;
+    let parent = number(left.next()?)?;
+    let root = unescape(left.nth(1)?);
+    let point = unescape(left.next()?);
+    let propagation = word(left.nth(1).unwrap_or_default());
+    let fstype = word(right.next()?);
+    let options = word(right.nth(1).unwrap_or_default()).split(',').map(str::to_owned).collect();
+    Some(Mount { id, parent, root, point, propagation, fstype, options })
+}
+
+fn is_blank(byte: &u8) -> bool {
+    *byte == b' '
+}
+
+fn word(field: &[u8]) -> String {
+    String::from_utf8_lossy(field).into_owned()
+}
+
+fn number(field: &[u8]) -> Option<u64> {
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// Space, tab, newline and backslash are written as three octal digits after a backslash.
@@ -105,7 +114,7 @@ mod tests {
     fn fields_are_found_with_none_one_or_two_optional_ones() {
         for optional in ["", "shared:9 ", "shared:9 master:1 "] {
             let m = one(&format!("25 21 0:22 /a /mnt rw,relatime {optional}- cgroup cgroup rw,cpu,cpuacct"));
-            assert_eq!(m.propagation.join(" "), optional.trim_end());
+            assert_eq!(m.propagation, optional.trim_end());
             assert_eq!((m.root.as_path(), m.point.as_path()), (Path::new("/a"), Path::new("/mnt")));
             assert_eq!(
                 (m.fstype.as_str(), m.options.as_slice()),

@@ -42,7 +42,7 @@ fn check_propagation(source: &Path, wanted: &str, rootless: bool) -> anyhow::Res
     let Some(mount) = above.iter().max_by_key(|mount| mount.point.components().count()) else {
         return Ok(());
     };
-    let is = |kind: &str| mount.propagation.iter().any(|field| field.starts_with(kind));
+    let is = |kind: &str| mount.propagation.split(' ').any(|field| field.starts_with(kind));
     if is("shared:") || (!shared && is("master:")) {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use images::{
 };
 
 use super::{Image, ImageError};
-use crate::store::{Lock, Privilege, Store, StoreError, id_maps, in_id_map, is_locked};
+use crate::store::{Lock, Privilege, Store, StoreError, id_maps, in_id_map, is_locked, read_file};
 
 /// The image of a manifest, or of the manifest for this machine in an index.
 pub(super) fn image(
@@ -40,8 +40,8 @@ pub(super) fn of_manifest(
 }
 
 /// The image of a configuration that no manifest of the index names any more.
-pub(super) fn without_a_name(store: &Store, layout: &Layout, id: &str) -> Result<Image, ImageError> {
-    let config = config(layout, id)?;
+pub(super) fn without_a_name(store: &Store, id: &str) -> Result<Image, ImageError> {
+    let config = config(store, id)?;
     let layers = store.layers();
     if let Some(gone) = config.rootfs.diff_ids.iter().find(|diff_id| !is_unpacked(&layers, diff_id)) {
         let why = format!("layer {gone} is not unpacked, and no manifest names its blob any more");
@@ -73,12 +73,11 @@ fn lowers(layers: &Path, diff_ids: &[Digest]) -> Vec<PathBuf> {
 }
 
 /// The configuration by its digest.
-pub(super) fn config(layout: &Layout, id: &str) -> Result<ImageConfig, ImageError> {
+pub(super) fn config(store: &Store, id: &str) -> Result<ImageConfig, ImageError> {
     let damaged = |why: String| ImageError::Damaged { name: id.to_owned(), why };
     let digest: Digest = id.parse().map_err(|e: images::DigestError| damaged(e.to_string()))?;
-    // from_reader would make one read(2) a byte.
-    let text = std::io::read_to_string(layout.blob(&digest)?).map_err(|e| damaged(e.to_string()))?;
-    serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))
+    let path = super::config_path(store, &digest);
+    serde_json::from_slice(&read_file(&path)?).map_err(|e| damaged(format!("{}: {e}", path.display())))
 }
 
 fn manifest(layout: &Layout, descriptor: &Descriptor, name: &str) -> Result<Manifest, ImageError> {

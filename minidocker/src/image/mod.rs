@@ -128,9 +128,9 @@ pub fn config_path(store: &Store, id: &Digest) -> PathBuf {
 pub fn of_container(store: &Store, id: &str) -> Result<Image, ImageError> {
     let layout = Layout::open_or_create(&store.images())?;
     match load::by_id(store, &layout, id) {
-        Ok(None) => load::without_a_name(store, &layout, id),
+        Ok(None) => load::without_a_name(store, id),
         // A manifest that can't be read may be another image's.
-        Err(ImageError::Images(e)) => load::without_a_name(store, &layout, id).map_err(|_| e.into()),
+        Err(ImageError::Images(e)) => load::without_a_name(store, id).map_err(|_| e.into()),
         found => found?.ok_or_else(|| ImageError::NotFound { name: id.to_owned() }),
     }
 }
@@ -138,9 +138,9 @@ pub fn of_container(store: &Store, id: &str) -> Result<Image, ImageError> {
 /// The configuration of the image `id` (`sha256:…`), of which a container was made.
 ///
 /// # Errors
-/// [`ImageError::Images`]: the image is gone. [`ImageError::Name`]: no digest.
+/// [`ImageError::Store`]: the image is gone. [`ImageError::Damaged`]: no digest, or no configuration.
 pub fn config(store: &Store, id: &str) -> Result<ImageConfig, ImageError> {
-    load::config(&Layout::open_or_create(&store.images())?, id)
+    load::config(store, id)
 }
 
 /// Waits until the image's layers are on the disk, and marks them so: what isn't marked is unpacked

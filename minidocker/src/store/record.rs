@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::libc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,7 +43,9 @@ pub fn read_record<T: Record>(path: &Path) -> Result<T, StoreError> {
 /// `Sys`: it can't be opened, or can't be read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut text = Vec::new();
-    let mut file = File::open(path).map_err(StoreError::io("openat", path, "O_RDONLY|O_CLOEXEC"))?;
+    // A fifo in the place of a file would let us wait for its writer.
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let mut file = opened.map_err(StoreError::io("openat", path, "O_RDONLY|O_NONBLOCK|O_CLOEXEC"))?;
     file.read_to_end(&mut text).map_err(StoreError::io("read", path, ""))?;
     Ok(text)
 }
@@ -122,6 +125,10 @@ mod tests {
         for text in ["", "{", "{\"version\":2,\"na", "{\"version\":2}", "[]", "{\"name\":\"x\"}"] {
             assert!(matches!(read(text), Err(StoreError::Damaged { .. })), "{text:?}");
         }
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(read_record::<Sample>(&fifo), Err(StoreError::Damaged { .. })), "nobody waits");
         let newer = read("{\"version\":3,\"nom\":\"x\"}");
         assert!(matches!(newer, Err(StoreError::Newer { found, known, .. }) if found == "3" && known == "2"));
     }
