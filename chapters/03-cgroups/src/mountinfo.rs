@@ -39,7 +39,7 @@ fn line(text: &[u8]) -> Option<Mount> {
     let point = unescape(left.next()?);
     let propagation = word(left.nth(1).unwrap_or_default());
     let fstype = word(right.next()?);
-    let options = word(right.nth(1).unwrap_or_default()).split(',').map(str::to_owned).collect();
+    let options = right.nth(1).unwrap_or_default().split(|byte| *byte == b',').map(word).collect();
     Some(Mount { id, parent, root, point, propagation, fstype, options })
 }
 
