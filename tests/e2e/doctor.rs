@@ -256,8 +256,11 @@ fn one_command_is_answered_for_and_colour_is_for_terminals_that_want_it() {
     let through =
         "exec unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec \"$@\"' sh \"$@\"";
     let why = |line: &str| md.call(["doctor", "--why", line]).through(through).run();
+    let out = why("run hostbox true").code(1);
+    assert!(out.out().starts_with("run hostbox true: does not work here\n\n[stops] "), "{out:?}");
     let out = why("run -m 64m hostbox true").code(1);
-    assert!(out.out().starts_with("run -m 64m hostbox true: does not work here\n\n[stops] "), "{out:?}");
+    assert!(out.out().starts_with("run --memory: not in minidocker yet\nrun -m 64m"), "{out:?}");
+    why("docker pull alpine").code(1).stdout_has("pull: not in minidocker yet\n");
     why("ps -a").ok().stdout_has("nothing on this machine stands in its way");
     let on_terminal = |env: &str, value: &str| {
         let call = md.call(["doctor"]).through(through).env(env, value);
@@ -266,6 +269,36 @@ fn one_command_is_answered_for_and_colour_is_for_terminals_that_want_it() {
     assert!(on_terminal("A", "1").contains("\u{1b}[1m[stops] namespaces-at-limit\u{1b}[0m"));
     assert!(!on_terminal("NO_COLOR", "1").contains('\u{1b}'));
     assert!(!on_terminal("TERM", "dumb").contains('\u{1b}'));
+}
+
+/// The real thing, where `MINIDOCKER_E2E_DOCKERD=1` lets a test start a daemon of its own.
+#[test]
+fn in_docker_its_filter_is_named_and_the_flags_that_doctor_tells_help() {
+    root_plays!();
+    if std::env::var_os("MINIDOCKER_E2E_DOCKERD").is_none() {
+        return kit::skip(
+            "no-docker-asked",
+            &"MINIDOCKER_E2E_DOCKERD=1 runs doctor in a container of Docker's",
+        );
+    }
+    let md = kit::ours!();
+    let dockerd = kit::Dockerd::start().unwrap();
+    dockerd.load(&md.root().join("images"), "hostbox").unwrap();
+    let inside = |flags: &[&str]| {
+        let mut docker = dockerd.command();
+        docker.args(["run", "--rm", "--network", "none", "--volume"]);
+        docker.arg(format!("{}:/minidocker:ro", md.program().display())).args(flags);
+        docker.args(["--tmpfs", "/m:mode=700", "--env", "MINIDOCKER_ROOT=/m", "hostbox", "sh", "-c"]);
+        docker.arg("/minidocker doctor; /minidocker run --rm hostbox echo from within");
+        String::from_utf8(docker.output().unwrap().stdout).unwrap()
+    };
+    let report = inside(&[]);
+    let section = report.split("\n\n").find(|part| part.starts_with("[stops] in-docker\n"));
+    let section = section.unwrap_or_else(|| panic!("{report}")).replace(" \\\n            ", " ");
+    let told = section.lines().find_map(|line| line.strip_prefix("  do:     docker run ")).unwrap();
+    let report = inside(&told.split(' ').collect::<Vec<_>>());
+    assert!(!report.contains("[stops]") && report.contains("containers run"), "{report}");
+    assert!(report.ends_with("\nfrom within\n"), "{report}");
 }
 
 /// Debian 12's parser knows neither the rule `userns` nor the rules of AppArmor 4.0, which are newer; then

@@ -261,7 +261,7 @@ fn a_masked_proc_stops_the_rootless_with_the_reason() {
     for who in Who::all() {
         let md = kit::ours!(*who);
         for (world, call, because) in [
-            (masked, "mount", "part of /proc is hidden by a mount: /proc/sys"),
+            (masked, "mount", "part of /proc is hidden: mounted over: /proc/sys"),
             (read_only, "write", "mounted read-only"),
         ] {
             let out = md.call(["run", "--rm", "hostbox", "true"]).in_world(world).run();

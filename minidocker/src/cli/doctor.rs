@@ -1,9 +1,11 @@
 //! `minidocker doctor`.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 
-use super::Refused;
+use super::parse::parse;
 use super::verb::{Arity, Verb};
+use super::{Create, Refused, Run, known};
 use crate::teach::doctor::{self, Diagnosis};
 
 /// `doctor [--json] [--class] [--why COMMAND] [--apparmor-profile]`.
@@ -64,9 +66,24 @@ impl Verb for Doctor {
 impl Doctor {
     fn answer(&self, diagnosis: &Diagnosis, line: &str) -> anyhow::Result<u8> {
         let answer = doctor::why(diagnosis, line);
-        super::print(&answer.text)?;
-        Ok(u8::from(!answer.works))
+        let missing = not_built(line).map(|refused| format!("{refused}\n")).unwrap_or_default();
+        super::print(&format!("{missing}{}", answer.text))?;
+        Ok(u8::from(!answer.works || !missing.is_empty()))
     }
+}
+
+/// What of a command no machine could do yet.
+fn not_built(line: &str) -> Option<Refused> {
+    let mut words = line.split_whitespace().skip_while(|word| ["minidocker", "docker"].contains(word));
+    let (command, rest) = (words.next()?, words.map(OsString::from).collect());
+    let refused = match command {
+        "run" => parse::<Run>(command, rest).err()?,
+        "create" => parse::<Create>(command, rest).err()?,
+        "ps" | "start" | "inspect" | "kill" | "rm" | "version" => return None,
+        _ if known::command(command) => Refused::not_yet(command),
+        _ => return None,
+    };
+    Some(refused).filter(|refused| refused.to_string().ends_with("not in minidocker yet"))
 }
 
 /// On a terminal, unless <https://no-color.org> says otherwise.

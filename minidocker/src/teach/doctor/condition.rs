@@ -139,7 +139,7 @@ fn fill(line: &str, facts: &Facts) -> String {
         ("{sysctl}", limit.unwrap_or_else(|| "user.max_user_namespaces".to_owned())),
         ("{pids}", pids),
         ("{most}", most.to_string()),
-        ("{covered}", facts.proc_covered.first().cloned().unwrap_or_default()),
+        ("{covered}", facts.proc_covered.join(" ")),
         ("{helper}", facts.asker.helper.clone().unwrap_or_default().1),
     ];
     let filled = values.iter().fold(line.to_owned(), |line, (name, value)| line.replace(name, value));

@@ -95,7 +95,9 @@ fn of_this_process(facts: &mut Facts, under: &impl Fn(&str) -> PathBuf) {
         Ok(table) => {
             let points: Vec<&str> = table.lines().filter_map(|line| line.split(' ').nth(4)).collect();
             facts.root_is_mount = Some(points.contains(&"/"));
-            let below = points.iter().filter(|point| point.starts_with("/proc/"));
+            // These lie on directories that are empty anyway, and hide nothing.
+            let empty = ["/proc/sys/fs/binfmt_misc", "/proc/fs/nfsd"];
+            let below = points.iter().filter(|point| point.starts_with("/proc/") && !empty.contains(point));
             facts.proc_covered = below.map(|point| (*point).to_owned()).collect();
         }
     }

@@ -27,14 +27,16 @@ pub(super) fn store() -> Place {
     let nearest = path.ancestors().find(exists).map_or_else(|| PathBuf::from("/"), Path::to_owned);
     let space = rustix::fs::statvfs(&nearest).ok();
     let owner = fs::metadata(&path).ok().map(|m| (m.uid(), m.permissions().mode() & 0o7777));
+    // Control characters would reach a terminal.
+    let shown = |path: &Path| path.to_string_lossy().replace(char::is_control, "?");
     Place {
-        path: path.display().to_string(),
+        path: shown(&path),
         owner,
         file_system: file_system(&nearest),
         free_mib: space.as_ref().map(|s| s.f_bavail.saturating_mul(s.f_frsize) >> 20),
         free_inodes: space.as_ref().filter(|s| s.f_files > 0).map(|s| s.f_favail),
         write: write(&nearest, space.is_some_and(|s| s.f_flag.contains(StatVfsMountFlags::RDONLY))).err(),
-        nearest: nearest.display().to_string(),
+        nearest: shown(&nearest),
     }
 }
 

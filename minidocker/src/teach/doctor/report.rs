@@ -19,7 +19,8 @@ const TAG: usize = 8;
 pub fn text(diagnosis: &Diagnosis, bold: bool) -> String {
     let facts = &diagnosis.facts;
     let who = if facts.asker.rootful { "as root" } else { "as a plain user" };
-    let mut out = format!("Linux {} on {}, {}, {who}\n", facts.kernel, facts.machine, facts.distribution);
+    let of = if facts.distribution.is_empty() { "an unnamed distribution" } else { &facts.distribution };
+    let mut out = format!("Linux {} on {}, {of}, {who}\n", facts.kernel, facts.machine);
     for found in &diagnosis.found {
         out.push('\n');
         one(&mut out, found, bold);

@@ -288,6 +288,8 @@ fn other_hosts_are_recognised_by_their_files() {
     assert_eq!((facts.proc_covered.as_slice(), facts.seccomp), (&["/proc/meminfo".to_owned()][..], Some(2)));
     let found = ids(facts);
     assert!(found.contains(&"in-lxc") && found.contains(&"proc-masked"), "{found:?}");
+    let usual = "1 0 0:2 / / rw - ext4 a rw\n2 1 0:3 / /proc/sys/fs/binfmt_misc rw - autofs systemd-1 rw\n";
+    assert!(looked(host(&[("proc/self/mountinfo", usual)]).path()).proc_covered.is_empty());
     let in_chroot = host(&[("proc/self/mountinfo", "2 1 0:3 / /proc rw - proc proc rw\n")]);
     assert_eq!(looked(in_chroot.path()).root_is_mount, Some(false));
 }

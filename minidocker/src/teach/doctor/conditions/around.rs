@@ -30,9 +30,8 @@ pub(super) const ALL: &[Condition] = &[
         } },
     Condition { id: "proc-masked", needs: &[Need::User], calls: "mount:EPERM",
         holds: |f| {
-            f.refused("user/proc").filter(|r| r.errno == "EPERM")?;
-            let covered = f.proc_covered.first()?;
-            Some(format!("{covered} is a mount"))
+            let refused = f.refused("user/proc").is_some_and(|r| r.errno == "EPERM");
+            (refused && !f.proc_covered.is_empty()).then(|| format!("mounted over: {}", f.proc_covered.join(" ")))
         } },
     Condition { id: "proc-read-only", needs: &[Need::User], calls: "write:EROFS openat:EROFS",
         holds: |f| f.refused("user/id-maps").filter(|r| r.errno == "EROFS").map(|r| r.call.clone()) },
