@@ -206,6 +206,8 @@ fn whatever_the_surroundings_are_doctor_answers() {
         let without = ["HOME", "MINIDOCKER_ROOT", "XDG_RUNTIME_DIR", "PATH", "USER", "TERM"];
         let call = without.iter().fold(md.call(["doctor"]), |call, name| call.without_env(name));
         answers(&call.run());
+        let read_only = "h=\"$ROOT/../home\"; mount --bind \"$h\" \"$h\"; mount -o remount,bind,ro \"$h\"";
+        answers(&md.call(["doctor"]).without_env("MINIDOCKER_ROOT").in_world(read_only).run());
         answers(&md.call(["doctor"]).env("MINIDOCKER_ROOT", "/proc/self/none\n\u{1b}[31m").run());
         md.nothing_left();
     }

@@ -65,10 +65,10 @@ impl Verb for Doctor {
 
 impl Doctor {
     fn answer(&self, diagnosis: &Diagnosis, line: &str) -> anyhow::Result<u8> {
-        let answer = doctor::why(diagnosis, line);
+        let (text, works) = doctor::why(diagnosis, line);
         let missing = not_built(line).map(|refused| format!("{refused}\n")).unwrap_or_default();
-        super::print(&format!("{missing}{}", answer.text))?;
-        Ok(u8::from(!answer.works || !missing.is_empty()))
+        super::print(&format!("{missing}{text}"))?;
+        Ok(u8::from(!works || !missing.is_empty()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use namespaces::SpawnError;
@@ -29,8 +30,7 @@ pub(super) fn all(facts: &mut Facts) {
         }
         facts.asker.why_single = maps.why_single;
     }
-    let recursive = mount_setattr();
-    facts.tried.insert("mount_setattr".to_owned(), recursive);
+    facts.tried.insert("mount_setattr".to_owned(), mount_setattr());
 }
 
 /// The namespaces of a container, and what it does in them before it leaves the host's root.
@@ -134,7 +134,6 @@ fn of_cause(error: &(dyn Error + 'static)) -> Outcome {
 
 /// Asked of a pipe, which is no mount: nothing changes, and a kernel that has the call says EINVAL.
 fn mount_setattr() -> Outcome {
-    use std::os::fd::AsFd;
     let Ok((pipe, _)) = std::io::pipe() else { return Outcome::NotTried("no descriptor is left".to_owned()) };
     match sys::mount_setattr(pipe.as_fd(), sys::MountAttrFlags::MOUNT_ATTR_RDONLY) {
         Err(e) if matches!(e.errno(), sys::Errno::ENOSYS) => Outcome::Refused(Refusal::of(&e)),

@@ -137,6 +137,7 @@ fn fill(line: &str, facts: &Facts) -> String {
         ("{store}", facts.store.path.clone()),
         ("{program}", facts.program.clone()),
         ("{sysctl}", limit.unwrap_or_else(|| "user.max_user_namespaces".to_owned())),
+        ("{ids}", format!("{}-{}", facts.free_ids, facts.free_ids.saturating_add(65_535))),
         ("{pids}", pids),
         ("{most}", most.to_string()),
         ("{covered}", facts.proc_covered.join(" ")),

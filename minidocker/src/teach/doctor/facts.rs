@@ -87,6 +87,8 @@ pub struct Facts {
     pub distribution: String,
     /// Who asks.
     pub asker: Asker,
+    /// The first id that no line of /etc/subuid and /etc/subgid holds, nor any above it.
+    pub free_ids: u64,
     /// Small files of the kernel by path: the text, or the errno. One that isn't there is left out.
     pub files: BTreeMap<String, Result<String, String>>,
     /// Files and directories that are there, of those that were looked for.

@@ -37,6 +37,10 @@ pub(super) fn facts(root: &Path, try_it: bool) -> Facts {
         machine: uname.machine().to_string_lossy().into_owned(),
         distribution: distribution(&text(&under("/etc/os-release")).unwrap_or_default()),
         there: MARKS.split(' ').filter(|path| under(path).exists()).map(str::to_owned).collect(),
+        free_ids: ["/etc/subuid", "/etc/subgid"]
+            .iter()
+            .filter_map(|path| text(&under(path)).ok()?.lines().filter_map(end_of_range).max())
+            .fold(100_000, u64::max),
         limits: [Resource::Nproc, Resource::Nofile].map(|which| getrlimit(which).current),
         ..Facts::default()
     };
@@ -54,8 +58,9 @@ pub(super) fn facts(root: &Path, try_it: bool) -> Facts {
     of_this_process(&mut facts, &under);
     facts.nftables = nftables(&facts.kernel, &under);
     if facts.nftables.is_none() {
-        let why = "neither loaded nor in /lib/modules: to try it would load it";
-        facts.unseen.push(format!("nf_tables, which networks need: {why}"));
+        facts
+            .unseen
+            .push("nf_tables: neither loaded nor in /lib/modules, and a try would load it".to_owned());
     }
     if try_it {
         facts.env = VARIABLES
@@ -74,6 +79,12 @@ pub(super) fn facts(root: &Path, try_it: bool) -> Facts {
 
 fn text(path: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&fs::read(path)?).trim().to_owned())
+}
+
+/// The id behind the last of `name:first:count`.
+fn end_of_range(line: &str) -> Option<u64> {
+    let (range, count) = line.rsplit_once(':')?;
+    Some(range.rsplit_once(':')?.1.parse::<u64>().ok()? + count.parse::<u64>().ok()?)
 }
 
 fn unread(path: &str, error: std::io::Error) -> String {

@@ -19,7 +19,7 @@ pub use condition::{Condition, Found, Level, Need};
 pub use facts::{Facts, Outcome, Refusal};
 pub use profile::apparmor_profile;
 pub use report::{class, json, text};
-pub use why::{Answer, why};
+pub use why::why;
 
 /// What was found on a machine: the facts, and the conditions that hold.
 #[derive(Debug, Clone)]

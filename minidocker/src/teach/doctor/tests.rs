@@ -230,23 +230,32 @@ fn one_command_is_answered_for() {
     let mut facts = healthy();
     facts.groups.writable = false;
     let diagnosis = Diagnosis::of(facts);
-    let limit = why(&diagnosis, "run -m 64m hostbox true");
-    assert!(
-        !limit.works && limit.text.starts_with("run -m 64m hostbox true: does not work here\n"),
-        "{limit:?}"
-    );
-    assert!(limit.text.contains("[limits] cgroup-not-delegated\n"), "{limit:?}");
-    assert!(
-        limit.text.contains("  do:     systemd-run --user --scope -p Delegate=yes $SHELL\n"),
-        "{limit:?}"
-    );
-    let bare = why(&diagnosis, "run hostbox true");
-    assert_eq!(bare.text, "run hostbox true: nothing on this machine stands in its way\n");
-    assert!(bare.works);
+    let (limit, works) = why(&diagnosis, "run -m 64m hostbox true");
+    assert!(!works && limit.starts_with("run -m 64m hostbox true: does not work here\n"), "{limit}");
+    assert!(limit.contains("[limits] cgroup-not-delegated\n"), "{limit}");
+    assert!(limit.contains("  do:     systemd-run --user --scope -p Delegate=yes $SHELL\n"), "{limit}");
+    assert!(why(&diagnosis, "run --ipc private --init hostbox").1);
+    let bare = "run hostbox true: nothing on this machine stands in its way\n".to_owned();
+    assert_eq!(why(&diagnosis, "run hostbox true"), (bare, true));
     let mut facts = healthy();
     file(&mut facts, "/proc/sys/kernel/unprivileged_userns_clone", "0");
-    assert!(!why(&Diagnosis::of(facts.clone()), "start web").works);
-    assert!(why(&Diagnosis::of(facts), "ps -a").works);
+    assert!(!why(&Diagnosis::of(facts.clone()), "start web").1);
+    assert!(why(&Diagnosis::of(facts), "ps -a").1);
+}
+
+#[test]
+fn new_subordinate_ids_are_nobody_else_s() {
+    let first = |subuid: &str, subgid: &str| {
+        let host = host(&[("etc/subuid", subuid), ("etc/subgid", subgid)]);
+        let mut facts = healthy();
+        facts.free_ids = looked(host.path()).free_ids;
+        facts.asker.subordinate = [0, 65_536];
+        Diagnosis::of(facts).found[0].remedies[0][0].clone()
+    };
+    assert_eq!(first("", ""), "sudo usermod --add-subuids 100000-165535 alice");
+    let two = "bob:100000:65536\ncarol:165536:65536\nbroken\n";
+    assert_eq!(first(two, "bob:100000:65536\n"), "sudo usermod --add-subuids 231072-296607 alice");
+    assert_eq!(first("", two), "sudo usermod --add-subuids 231072-296607 alice");
 }
 
 /// A directory with these files, as the root of another host.

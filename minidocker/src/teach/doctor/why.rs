@@ -4,28 +4,17 @@ use super::condition::{Found, Need};
 use super::{Diagnosis, report};
 
 /// Flags of Docker's by what they need, as the first letters of their names.
-const FLAGS: [(Need, &[&str]); 4] = [
-    (
-        Need::Limits,
-        &["-m", "--memory", "--cpu", "-c", "--pids-limit", "--blkio", "--device-read", "--device-write"],
-    ),
-    (Need::Network, &["-p", "-P", "--publish", "--network", "--net", "--expose", "--dns", "--ip", "--link"]),
-    (Need::Volumes, &["-v", "--volume", "--mount"]),
-    (Need::Ids, &["-u", "--user", "--group-add"]),
+const FLAGS: [(Need, &str); 4] = [
+    (Need::Limits, "-m --memory --cpu -c --pids-limit --blkio --device-read --device-write"),
+    (Need::Network, "-p -P --publish --network --net --expose --dns --link"),
+    (Need::Volumes, "-v --volume --mount"),
+    (Need::Ids, "-u --user --group-add"),
 ];
 
-/// What `--why` answers.
-#[derive(Debug)]
-pub struct Answer {
-    /// The text.
-    pub text: String,
-    /// Whether nothing of this machine stands in the way.
-    pub works: bool,
-}
-
-/// Looks for what stands in the way of `line`, a command without `minidocker`.
+/// Looks for what stands in the way of `line`, a command without `minidocker`: the text, and whether
+/// nothing does.
 #[must_use]
-pub fn why(diagnosis: &Diagnosis, line: &str) -> Answer {
+pub fn why(diagnosis: &Diagnosis, line: &str) -> (String, bool) {
     let needs = needs(line);
     // A condition that stops every container stops this one too, whatever else it asks for.
     let touches = |found: &&Found| {
@@ -43,7 +32,7 @@ pub fn why(diagnosis: &Diagnosis, line: &str) -> Answer {
         text.push('\n');
         report::one(&mut text, one, false);
     }
-    Answer { text, works: found.is_empty() }
+    (text, found.is_empty())
 }
 
 /// What a command needs: its flags end at the first word behind them, the image.
@@ -60,8 +49,8 @@ fn needs(line: &str) -> Vec<Need> {
     for (at, flag) in flags.iter().enumerate().filter(|(_, word)| word.starts_with('-')) {
         let value = flag.split_once('=').map(|(_, value)| value).or(flags.get(at + 1).copied());
         let begins =
-            |name: &&str| flag.starts_with(name) && (name.starts_with("--") || !flag.starts_with("--"));
-        let need = FLAGS.iter().find(|(_, names)| names.iter().any(begins));
+            |name: &str| flag.starts_with(name) && (name.starts_with("--") || !flag.starts_with("--"));
+        let need = FLAGS.iter().find(|(_, names)| names.split(' ').any(begins));
         match need {
             // These two the engine has, and they need nothing.
             Some((Need::Network, _)) if matches!(value, Some("none" | "host")) => {}
