@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use namespaces::idmap::{Abilities, NoHelper, SubIds, User, helper};
+use namespaces::idmap::{NoHelper, SubIds, User, helper};
 use rustix::process::{Resource, getrlimit};
 use sys::SysError;
 
@@ -67,7 +67,7 @@ pub(super) fn facts(root: &Path, try_it: bool) -> Facts {
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
             .collect();
-        facts.asker = asker(&mut facts.unseen);
+        facts.asker = asker();
         facts.groups = groups(&mut facts.unseen);
         facts.store = place::store();
         facts.clock_behind_s = clock_behind().unwrap_or_default();
@@ -116,13 +116,10 @@ fn of_this_process(facts: &mut Facts, under: &impl Fn(&str) -> PathBuf) {
     facts.seccomp = status.lines().find_map(|line| line.strip_prefix("Seccomp:")?.trim().parse().ok());
 }
 
-fn asker(unseen: &mut Vec<String>) -> Asker {
+fn asker() -> Asker {
     let (user, privilege) = (User::me(), Privilege::of_this_process());
     let ids = SubIds::read(&user);
     let count = |ranges: &[std::ops::Range<u32>]| ranges.iter().map(|r| u64::from(r.end - r.start)).sum();
-    if let Err(e) = Abilities::read() {
-        unseen.push(unread("/proc/self/uid_map", e));
-    }
     let refused = helper("newuidmap").and_then(|_| helper("newgidmap")).err();
     Asker {
         uid: user.uid,
