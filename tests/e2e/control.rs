@@ -174,7 +174,7 @@ fn more_clients_than_it_has_descriptors_for_keep_nobody_from_kill() {
 }
 
 #[test]
-fn what_is_no_call_is_refused_and_harms_nobody() {
+fn what_is_no_call_or_asks_for_what_is_over_is_refused_and_harms_nobody() {
     let md = kit::ours!();
     let starter = crate::sleeper(&md, "noise");
     for noise in ["", "{", "\0\0", r#"{"version":1}"#, r#"{"version":1,"verb":"fly"}"#] {
@@ -190,6 +190,9 @@ fn what_is_no_call_is_refused_and_harms_nobody() {
     assert_eq!(hear(&newer), Answer::Error("this supervisor speaks version 1, not 99".to_owned()));
     say(&newer, Verb::Attach(OUTPUT), &[]);
     assert_eq!(hear(&newer), Answer::Error("attach names 1 pipes, and 0 came".to_owned()));
+    say(&newer, Verb::Attach(Attach { events: true, ..Attach::default() }), &[]);
+    let over = "the set-up is over, and its events are told no more".to_owned();
+    assert_eq!(hear(&newer), Answer::Error(over));
     md.line("kill noise").ok();
     let _ = starter.finish().code(137);
 }

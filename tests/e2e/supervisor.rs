@@ -1,10 +1,10 @@
-//! The process beside the container: stopped, killed, or without its client.
+//! The process beside the container: killed, or without its client.
 
 use kit::{Minidocker, Who};
 use rustix::process::Signal;
 
 /// The one supervisor of this root.
-fn supervisor(md: &Minidocker) -> kit::Process {
+pub(crate) fn supervisor(md: &Minidocker) -> kit::Process {
     let mut all = md.supervisors();
     assert_eq!(all.len(), 1, "{:?}", md.processes());
     all.remove(0)
@@ -20,74 +20,6 @@ fn there_is_one_supervisor_and_it_has_one_thread() {
     md.line("rm -f one").ok();
     let _ = client.finish().code(137);
     md.nothing_left();
-}
-
-#[test]
-fn a_stopped_supervisor_does_not_keep_kill_from_killing() {
-    for who in Who::all() {
-        let md = kit::ours!(*who);
-        let client = crate::sleeper(&md, "stopped");
-        supervisor(&md).signal(Signal::STOP);
-        md.line("ps").ok().stdout_has("stopped");
-        md.line("kill stopped").ok().stdout_is("stopped").quiet();
-        // The client is told, the record is true, and nothing waits for the supervisor to go on.
-        client.finish().code(137).quiet();
-        md.line("ps -a").ok().stdout_has("Exited (137)");
-        assert_eq!(crate::inspect(&md, "stopped")["State"]["ExitCode"], 137);
-        assert_eq!(md.supervisors(), []);
-        md.line("rm stopped").ok();
-        md.nothing_left();
-    }
-}
-
-#[test]
-fn an_rm_container_of_a_stopped_supervisor_is_gone_after_kill() {
-    let md = kit::ours!();
-    let mut client = md
-        .call(["run", "--rm", "--name", "stopped", "hostbox", "sh", "-c", "echo up; exec sleep 1000"])
-        .spawn();
-    client.expect("up\n");
-    supervisor(&md).signal(Signal::STOP);
-    md.line("kill stopped").ok();
-    client.finish().code(137).quiet();
-    md.nothing_left();
-}
-
-#[test]
-fn a_stopped_supervisor_does_not_hide_how_its_container_ended() {
-    for who in Who::all() {
-        let md = kit::ours!(*who);
-        // A user of the container whose processes are not ours, where there is more than one id.
-        let user = if who.is_root() || *who == Who::Plain { "5" } else { "0" };
-        let payload = "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
-        let mut client =
-            md.call(["run", "--name", "stopped", "-u", user, "hostbox", "sh", "-c", payload]).spawn();
-        client.expect("up\n");
-        let process = supervisor(&md);
-        process.signal(Signal::STOP);
-        md.line("kill -s TERM stopped").ok().stdout_is("stopped");
-        wait_until(&md, "it has exited", || md.line("ps -a").ok().out().contains("Exited (3)"));
-        assert!(!md.line("ps").ok().out().contains("stopped"));
-        let state = &crate::inspect(&md, "stopped")["State"];
-        assert_eq!((&state["Running"], &state["ExitCode"]), (&false.into(), &3.into()), "{state}");
-        process.signal(Signal::CONT);
-        client.finish().code(3).quiet();
-        md.line("rm stopped").ok();
-        md.nothing_left();
-    }
-}
-
-#[test]
-fn a_stopped_supervisor_does_not_keep_rm_f_from_removing() {
-    for who in Who::all() {
-        let md = kit::ours!(*who);
-        let client = crate::sleeper(&md, "stopped");
-        supervisor(&md).signal(Signal::STOP);
-        md.line("rm -f stopped").ok().stdout_is("stopped");
-        client.finish().code(137).quiet();
-        md.line("ps -a").ok();
-        md.nothing_left();
-    }
 }
 
 #[test]

@@ -81,13 +81,34 @@ fn a_reader_that_left_is_no_error() {
 }
 
 #[test]
-fn what_the_container_wrote_and_nobody_could_take_is_a_failure_of_ours() {
+fn what_the_container_wrote_and_nobody_could_take_changes_no_exit_code_but_0() {
     let md = kit::ours!();
-    // The second one would write for ever: like any writer whose reader is gone, it is told by EPIPE.
-    for line in ["run --rm hostbox echo hi", "run --rm hostbox cat /dev/zero"] {
-        let _ = redirected(&md, line, ">/dev/full")
-            .code(125)
-            .stderr_has("write(1, …) : ENOSPC (No space left on device)");
+    let told = "minidocker: cannot write what the container wrote\n  write(1, …) : ENOSPC (No space left on device)\n";
+    for (line, code) in [
+        ("run --rm hostbox echo hi", 125),
+        ("run --rm hostbox sh -c 'echo hi; exit 5'", 5),
+        // It would write for ever: like any writer whose reader is gone, it is told by EPIPE.
+        ("run --rm hostbox sh -c 'trap \"\" PIPE; cat /dev/zero 2>/dev/null || exit 6'", 6),
+    ] {
+        let out = redirected(&md, line, ">/dev/full").code(code);
+        assert!(out.err().starts_with(told.trim_end()), "{line}: {out:?}");
     }
+    for (line, code) in
+        [("run --rm hostbox sh -c 'echo hi >&2; exit 5'", 5), ("run --rm hostbox sh -c 'echo hi >&2'", 125)]
+    {
+        // Nobody can be told.
+        redirected(&md, line, "2>/dev/full").code(code).quiet();
+    }
+    md.nothing_left();
+}
+
+#[test]
+fn input_that_cannot_be_read_is_told_and_is_the_end_of_it() {
+    let md = kit::ours!();
+    let out = redirected(&md, "run --rm -i hostbox sh -c 'cat; exit 5'", "</").code(5);
+    assert_eq!(
+        out.err().trim_end(),
+        "minidocker: cannot read standard input: read(0, …) : EISDIR (Is a directory)"
+    );
     md.nothing_left();
 }

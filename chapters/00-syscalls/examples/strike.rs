@@ -1,11 +1,14 @@
 //! Runs a program under ptrace(2) and strikes at one of its system calls.
 //!
-//! `strike REPORT [--at N --kill VICTIM | --at N --fail ERRNO] [--seize PID]... -- PROGRAM ARGS...`
+//! `strike REPORT [--at N --kill VICTIM | --at N --fail ERRNO | --at N --interrupt group] [--only ROLE]
+//! [--seize PID]... [--hold PID]... -- PROGRAM ARGS...`
 //!
 //! The calls of all tasks that have become `minidocker` are counted by one counter, those left out
-//! that change nothing (see [`changes_nothing`]). Before call N the VICTIM is killed (`client`,
-//! `supervisor`, `child` or `all`), or the call is left out and gives ERRNO, a number. A supervisor that
-//! runs already is named by `--seize`. REPORT then holds the count, and where it struck. The exit code
+//! that change nothing (see [`changes_nothing`]); with `--only` those of one role. Before call N the VICTIM
+//! is killed (`client`, `supervisor`, `child` or `all`), or the call is left out and gives ERRNO, a number,
+//! or whoever is still in the program's process group is sent SIGINT, as by Ctrl-C. A supervisor that
+//! runs already is named by `--seize`; one named by `--hold` is stopped until the program has ended, as by
+//! a debugger: SIGCONT does not wake it. REPORT then holds the count, and where it struck. The exit code
 //! is the program's. Started by root, it goes before whatever changes the user: to a tracer with
 //! CAP_SYS_PTRACE newuidmap stays set-user-ID (ptrace(2)).
 
@@ -20,7 +23,7 @@ use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 /// How long nothing may happen, after the end of the program, before what is left is let go.
 const QUIET: Duration = Duration::from_millis(400);
@@ -62,6 +65,7 @@ enum Blow {
     Nothing,
     Kill(String),
     Fail(i32),
+    Interrupt,
 }
 
 struct Tracer {
@@ -71,6 +75,9 @@ struct Tracer {
     points: u64,
     at: u64,
     blow: Blow,
+    /// The name of the one role that counts.
+    only: Option<String>,
+    held: Vec<Pid>,
     struck: Option<String>,
 }
 
@@ -87,7 +94,8 @@ fn main() -> ExitCode {
 fn run(words: Vec<OsString>) -> Result<u8, String> {
     let mut words = words.into_iter();
     let report = words.next().ok_or("no report")?;
-    let (mut at, mut blow, mut seized) = (0, Blow::Nothing, Vec::new());
+    let (mut at, mut blow, mut only) = (0, Blow::Nothing, None);
+    let (mut seized, mut held) = (Vec::new(), Vec::new());
     loop {
         let word = words.next().ok_or("no program")?.to_string_lossy().into_owned();
         if word == "--" {
@@ -99,14 +107,20 @@ fn run(words: Vec<OsString>) -> Result<u8, String> {
             "--at" => at = u64::try_from(number()?).map_err(|e| e.to_string())?,
             "--kill" => blow = Blow::Kill(value),
             "--fail" => blow = Blow::Fail(number()?),
+            "--interrupt" => blow = Blow::Interrupt,
+            "--only" => only = Some(value),
+            "--hold" => held.push(Pid::from_raw(number()?)),
             "--seize" => seized.push(Pid::from_raw(number()?)),
             _ => return Err(format!("{word} is not known")),
         }
     }
     let first = gated(words.collect())?;
-    let mut tracer =
-        Tracer { tasks: BTreeMap::new(), first: first.pid, code: None, points: 0, at, blow, struck: None };
+    let (tasks, code, struck) = (BTreeMap::new(), None, None);
+    let mut tracer = Tracer { tasks, first: first.pid, code, points: 0, at, blow, only, held, struck };
     tracer.take(first.pid, Role::Nobody, false)?;
+    for pid in tracer.held.clone() {
+        tracer.take(pid, Role::Supervisor, false)?;
+    }
     for pid in seized {
         tracer.take(pid, Role::Supervisor, true)?;
         for child in children(pid) {
@@ -196,6 +210,9 @@ impl Tracer {
             inside: false,
             failing: None,
         });
+        if self.held.contains(&pid) {
+            return Ok(());
+        }
         match ptrace::syscall(pid, signal) {
             // Killed meanwhile.
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
@@ -249,7 +266,8 @@ impl Tracer {
             }
             return Ok(());
         }
-        if !task.counts || self.struck.is_some() {
+        let other = self.only.as_ref().is_some_and(|only| task.role.name() != only);
+        if !task.counts || other || self.struck.is_some() {
             return Ok(());
         }
         let Some(number) = call_of(pid) else { return Ok(()) };
@@ -280,6 +298,15 @@ impl Tracer {
                     task.failing = Some(errno);
                 }
                 Ok(true)
+            }
+            Blow::Interrupt => {
+                let group = getpgid(Some(self.first)).ok();
+                let here: Vec<Pid> =
+                    self.tasks.keys().filter(|p| getpgid(Some(**p)).ok() == group).copied().collect();
+                for pid in &here {
+                    let _ = nix::sys::signal::kill(*pid, Signal::SIGINT);
+                }
+                Ok(!here.is_empty())
             }
             Blow::Kill(victim) => {
                 let meant = |task: &Task| {

@@ -1,7 +1,7 @@
 //! Staying with a container until it ends: what `run` and `start -a` have in common.
 
+use super::keys;
 use super::told::Told;
-use super::{keys, signal};
 use crate::container::{self, Container, Status, UNSEEN};
 use crate::store::Store;
 use crate::supervisor::{self, End, Foreground, Session, SupervisorError};
@@ -24,20 +24,27 @@ pub(super) fn stay(
         supervisor::reap(pid);
     }
     let ended = match ended {
-        Err(SupervisorError::Died(id)) => {
-            end_on_record(container).map(End::Exited).ok_or(SupervisorError::Died(id))
-        }
+        Err(SupervisorError::Died(id)) => match end_on_record(container) {
+            Some(code) => Ok(End::Exited { code, lost: None }),
+            None => Err(SupervisorError::Died(id)),
+        },
         ended => ended,
     };
     // What dead supervisors left. It is no failure of this container.
     container::recover_all(store).into_iter().for_each(Told::note);
-    if let (true, Ok(End::Exited(_)), Some(pid)) = (removed, &ended, supervisor) {
+    if let (true, Ok(End::Exited { .. }), Some(pid)) = (removed, &ended, supervisor) {
         // It had the time of that look to go. Without --rm it may still be writing what must outlive
         // the machine.
         supervisor::reap(pid);
     }
     match ended {
-        Ok(End::Exited(code)) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+        // The exit code is the container's, but for 0, which says that nothing is missing. (The docker
+        // command ends at once then, with 1, and leaves the container alone.)
+        Ok(End::Exited { code: 0, lost: Some(lost) }) => Err(lost.into()),
+        Ok(End::Exited { code, lost }) => {
+            lost.into_iter().for_each(Told::note);
+            Ok(u8::try_from(code).unwrap_or(u8::MAX))
+        }
         // As Docker, without a word.
         Ok(End::Detached) => Ok(0),
         Err(e) => Err(told(e)),
@@ -53,11 +60,8 @@ pub(super) fn told(error: SupervisorError) -> anyhow::Error {
 }
 
 /// The exit code of a container whose supervisor was killed: `kill` and `rm -f` do that to one that
-/// doesn't answer, after they have written it down. None: nobody did.
+/// hangs, after they have written it down. None: nobody did, or the record is gone.
 fn end_on_record(container: &Container) -> Option<i32> {
-    match container.state() {
-        Ok(state) => Some(state.exit_code).filter(|code| state.status == Status::Exited && *code != UNSEEN),
-        // `rm -f` has removed it by now, and it sends nothing but SIGKILL.
-        Err(_) => (!container.dir.exists()).then_some(128 + signal::KILL),
-    }
+    let state = container.state().ok()?;
+    Some(state.exit_code).filter(|code| state.status == Status::Exited && *code != UNSEEN)
 }

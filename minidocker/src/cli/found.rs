@@ -1,6 +1,6 @@
 //! A container with all that is shown of it.
 
-use crate::container::{Container, ContainerError, State, Status};
+use crate::container::{self, Container, ContainerError, State, Status, UNSEEN, now};
 use crate::format;
 use crate::image;
 use crate::runtime::Resource;
@@ -20,6 +20,14 @@ impl Found {
     /// Reads the records of one container.
     pub(super) fn read(store: &Store, container: Container) -> Result<Self, ContainerError> {
         let (request, mut state) = (container.request()?, container.state()?);
+        if state.is_running() && !container.is_alive()? {
+            // It has ended between the two looks; or its supervisor died, and the disk is too full to write that down.
+            state = container.state()?;
+            if state.is_running() {
+                (state.status, state.pid, state.exit_code) = (Status::Exited, 0, UNSEEN);
+                state.finished_at = now();
+            }
+        }
         // Its supervisor lives and doesn't see it (it is stopped): the kernel knows how init ended.
         if state.is_running()
             && let Some(code) = state.resources.iter().find_map(Resource::zombie_code)
@@ -35,7 +43,7 @@ impl Found {
     /// Reads all; one that can't be read is handed to `tell`, and the others come all the same.
     pub(super) fn all(store: &Store, mut tell: impl FnMut(ContainerError)) -> Result<Vec<Self>, StoreError> {
         let mut found = Vec::new();
-        for container in crate::container::all(store)? {
+        for container in container::all(store)? {
             let dir = container.dir.clone();
             match container.refuse_newer().and_then(|()| Self::read(store, container)) {
                 Ok(one) => found.push(one),

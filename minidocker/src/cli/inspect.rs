@@ -73,7 +73,11 @@ fn view<'a>(one: &'a Found, lowers: &'a [PathBuf]) -> Inspected<'a> {
 
 fn one(store: &Store, name: &str) -> anyhow::Result<(Found, Vec<PathBuf>)> {
     let container = container::find(store, name)?;
-    container::recover(store, &container)?;
+    match container::recover(store, &container) {
+        // What is shown is right all the same.
+        Err(e) if e.is_full_disk() => Told::note(e),
+        other => other?,
+    }
     let spec = container.spec()?;
     let mut found = Found::read(store, container)?;
     // With the host's network it is the host's name of that time, which no request says.

@@ -6,8 +6,9 @@ use super::told::Told;
 use super::verb::{Arity, Verb};
 use super::{Refused, signal};
 use crate::container;
+use crate::runtime::Failure;
 use crate::store::Store;
-use crate::supervisor;
+use crate::supervisor::client::{self, Sent};
 
 /// `kill [-s SIGNAL] NAME...`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -50,14 +51,32 @@ fn send(store: &Store, name: &str, number: i32) -> anyhow::Result<()> {
     // A damaged record is no reason to refuse: the supervisor knows its init.
     if !container.is_alive()? {
         container.refuse_newer()?;
-        container::recover(store, &container)?;
+        match container::recover(store, &container) {
+            // It is as dead without a record of that.
+            Err(e) if e.is_full_disk() => {}
+            other => other?,
+        }
         let id = &container.id;
         return Err(
             Refused::new(1, format!("cannot kill container: {name}: container {id} is not running")).into()
         );
     }
-    supervisor::client::signal(&container, number)
-        .with_context(|| format!("cannot kill container: {name}"))?;
+    let sent =
+        client::signal(&container, number).with_context(|| format!("cannot kill container: {name}"))?;
+    if sent == Sent::RoundSupervisor {
+        Told::note(hanging(name));
+    }
     // Its supervisor did not answer and had to go too: then clearing up is ours.
     if container.is_alive()? { Ok(()) } else { Ok(container::recover(store, &container)?) }
+}
+
+/// The signal came through, but whoever stays with the container learns nothing of its end.
+fn hanging(name: &str) -> Failure {
+    Failure::ours(format!(
+        "the supervisor of container {name} doesn't answer: its init got the signal without it"
+    ))
+    .advise(
+        "it hangs in the kernel, or a debugger holds it; the client of the container waits for it",
+        format!("minidocker kill {name} ends them all"),
+    )
 }

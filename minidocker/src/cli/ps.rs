@@ -45,7 +45,10 @@ impl Verb for Ps {
 fn ps(args: &Ps) -> anyhow::Result<u8> {
     let store = Store::open()?;
     let mut told = Told::default();
-    container::recover_all(&store).into_iter().for_each(|e| told.tell(e));
+    for e in container::recover_all(&store) {
+        // What is shown is right all the same.
+        if e.is_full_disk() { Told::note(e) } else { told.tell(e) }
+    }
     let mut found = Found::all(&store, |e| told.tell(e))?;
     found.retain(|one| args.all || one.state.is_running());
     let rows: Vec<Row<'_>> = found

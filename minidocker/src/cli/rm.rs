@@ -53,6 +53,8 @@ fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
     // would stay for ever without its record.
     match container.refuse_newer().and_then(|()| container::recover(store, &container)) {
         Err(e @ ContainerError::Leftover { .. }) => return Err(e.into()),
+        // What is about to go needs no record of its end.
+        Err(e) if e.is_full_disk() => {}
         Err(e) if !force || e.is_newer() => return Err(e.into()),
         // It was half made, and is cleared.
         _ if !container.dir.exists() => return Ok(()),

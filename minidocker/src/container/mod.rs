@@ -78,6 +78,14 @@ pub enum ContainerError {
         /// What is wrong with which file.
         cause: Box<StoreError>,
     },
+    /// The record of one container can't be written at its end.
+    #[error("cannot write down the end of container {container}")]
+    Unwritten {
+        /// Its name, or its short id.
+        container: String,
+        /// The call that failed.
+        cause: Box<StoreError>,
+    },
     /// The store failed.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -98,6 +106,16 @@ impl ContainerError {
         matches!(self, Self::Record { cause, .. } if matches!(**cause, StoreError::Newer { .. }))
     }
 
+    /// Whether all that is wrong is that there is no room to write.
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Record { cause, .. } | Self::Unwritten { cause, .. } => cause.is_full_disk(),
+            Self::Store(cause) => cause.is_full_disk(),
+            _ => false,
+        }
+    }
+
     /// The lines below the first one.
     #[must_use]
     pub fn below(&self) -> Below {
@@ -110,6 +128,7 @@ impl ContainerError {
                     "take a shorter name",
                 );
             }
+            Self::Unwritten { cause, .. } => return cause.below(),
             _ => return Below::default(),
         };
         let rm = format!("minidocker rm -f {container} removes it");

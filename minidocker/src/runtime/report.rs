@@ -130,6 +130,10 @@ pub(crate) fn receive<T: for<'de> Deserialize<'de>>(
     socket: BorrowedFd<'_>,
 ) -> std::io::Result<Option<(T, Vec<OwnedFd>)>> {
     let mut text = vec![0u8; next_length(socket)?];
+    // The end of the stream (or a message of nothing) has nothing to be taken.
+    if text.is_empty() {
+        return Ok(None);
+    }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let got = loop {
@@ -151,17 +155,14 @@ pub(crate) fn receive<T: for<'de> Deserialize<'de>>(
             fds.extend(rights);
         }
     }
-    if got.bytes == 0 {
-        return Ok(None);
-    }
     Ok(Some((serde_json::from_slice(&text[..got.bytes])?, fds)))
 }
 
-/// How long the next message is; 1 at the end of the stream.
+/// How long the next message is; 0 at the end of the stream.
 fn next_length(socket: BorrowedFd<'_>) -> std::io::Result<usize> {
     loop {
         match rustix::net::recv(socket, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::TRUNC) {
-            Ok((_, length)) => return Ok(length.max(1)),
+            Ok((_, length)) => return Ok(length),
             Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(e) => return Err(e.into()),
         }

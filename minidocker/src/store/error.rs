@@ -191,6 +191,12 @@ impl StoreError {
         }
     }
 
+    /// Whether there is no room to write: no block, no inode, no quota.
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        matches!(self.errno(), Some(Errno::ENOSPC | Errno::EDQUOT))
+    }
+
     /// The lines below the first one.
     #[must_use]
     pub fn below(&self) -> Below {

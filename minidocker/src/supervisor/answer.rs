@@ -42,6 +42,9 @@ fn act(
 ) -> Result<Option<Answer>, SupervisorError> {
     match &call.verb {
         Verb::State => Ok(Some(Answer::State(known.state.clone()))),
+        Verb::Attach(attach) if attach.events => {
+            Err(SupervisorError::Refused("the set-up is over, and its events are told no more".to_owned()))
+        }
         Verb::Attach(attach) => client.attach(*attach, fds).map(|()| Some(Answer::Ok)),
         Verb::Resize { rows, columns } => {
             let Some(terminal) = &known.streams.outputs[0] else { return Ok(Some(Answer::Ok)) };

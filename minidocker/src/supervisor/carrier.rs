@@ -1,23 +1,26 @@
 //! Between the container's streams, its log, and the clients.
 
+use rustix::io::Errno;
+
 use super::SupervisorError;
 use super::connection::Connection;
 use super::log::{JsonLog, Stream};
-use super::streams::{CHUNK, Input, Read, Streams, capacity, read_some};
+use super::protocol::Answer;
+use super::streams::{CHUNK, Read, Streams, capacity, read_some};
 
 /// All through which bytes of the container go.
 pub(super) struct Carrier {
     pub(super) streams: Streams,
     pub(super) log: JsonLog,
     pub(super) clients: Vec<Connection>,
-    /// The first failure of the log. It is no reason to end the container (the disk may be full): the
-    /// lines are lost, and `inspect` says so.
-    pub(super) log_problem: Option<String>,
+    /// What was lost on the way, each told once. It is no reason to end the container (the disk may be
+    /// full), and `inspect` says so.
+    pub(super) problems: Vec<String>,
 }
 
 impl Carrier {
     pub(super) fn new(streams: Streams, log: JsonLog, starter: Connection) -> Self {
-        Self { streams, log, clients: vec![starter], log_problem: None }
+        Self { streams, log, clients: vec![starter], problems: Vec::new() }
     }
 
     /// Whether output may be read: not while the starter has not taken the last.
@@ -37,6 +40,10 @@ impl Carrier {
             Read::Bytes(bytes) => self.hand_out(stream, &bytes),
             Read::Nothing => {}
             Read::End => self.close_output(stream),
+            Read::Failed(e) => {
+                self.problem(unread(e));
+                self.close_output(stream);
+            }
         }
     }
 
@@ -52,10 +59,30 @@ impl Carrier {
         }
     }
 
+    /// Writes what waits for one client.
+    pub(super) fn push_output(&mut self, client: usize) {
+        for stream in Stream::BOTH {
+            if !self.clients[client].push(stream) {
+                self.close_output(stream);
+            }
+        }
+    }
+
     fn note(&mut self, logged: Result<(), SupervisorError>) {
         if let Err(e) = logged {
-            let call = e.below().call.unwrap_or_default();
-            self.log_problem.get_or_insert(format!("lines of the log were lost: {e}: {call}"));
+            self.problem(e);
+        }
+    }
+
+    /// Tells whoever stays with the container, once. For each failure of one kind the text is the same.
+    fn problem(&mut self, what: SupervisorError) {
+        let text = what.in_a_line();
+        if !self.problems.contains(&text) {
+            self.clients
+                .iter_mut()
+                .filter(|c| c.waits)
+                .for_each(|c| c.tell(&Answer::Error(text.clone()), None));
+            self.problems.push(text);
         }
     }
 
@@ -79,9 +106,13 @@ impl Carrier {
         match read_some(stdin) {
             Read::Bytes(bytes) => input.pending.extend(bytes),
             Read::Nothing => return,
-            Read::End => {
+            end => {
                 client.stdin = None;
                 input.ending |= client.starter && !input.is_terminal;
+                if let Read::Failed(e) = end {
+                    let failed = SupervisorError::call("read the client's standard input", "read", "…")(e);
+                    client.tell(&Answer::Error(failed.in_a_line()), None);
+                }
             }
         }
         self.push_input();
@@ -89,8 +120,15 @@ impl Carrier {
 
     /// Writes what waits for the container.
     pub(super) fn push_input(&mut self) {
-        if self.streams.input.as_mut().is_some_and(|input| !Input::push(input)) {
+        let Some(input) = &mut self.streams.input else { return };
+        let pushed = input.push();
+        if !matches!(pushed, Ok(true)) {
             self.streams.input = None;
+        }
+        if let Err(e) = pushed
+            && e != Errno::PIPE
+        {
+            self.problem(SupervisorError::call("write the container's standard input", "write", "…")(e));
         }
     }
 
@@ -110,11 +148,18 @@ impl Carrier {
         for stream in Stream::BOTH {
             let Some(fd) = self.streams.outputs[stream as usize].take() else { continue };
             let mut rest = capacity(&fd);
-            while rest > 0
-                && let Read::Bytes(bytes) = read_some(&fd)
-            {
-                rest = rest.saturating_sub(bytes.len());
-                self.hand_out(stream, &bytes);
+            while rest > 0 {
+                match read_some(&fd) {
+                    Read::Bytes(bytes) => {
+                        rest = rest.saturating_sub(bytes.len());
+                        self.hand_out(stream, &bytes);
+                    }
+                    Read::Failed(e) => {
+                        self.problem(unread(e));
+                        break;
+                    }
+                    Read::Nothing | Read::End => break,
+                }
             }
         }
         let flushed = self.log.flush();
@@ -122,69 +167,9 @@ impl Carrier {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs::File;
-    use std::io::{Read as _, Write};
-    use std::os::fd::OwnedFd;
-
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-
-    use super::super::streams::{nonblocking, pipes};
-    use super::*;
-
-    fn client(starter: bool) -> (Connection, File) {
-        let flags = SocketFlags::CLOEXEC;
-        let (ours, _) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-        let (reading, writing) = rustix::pipe::pipe().unwrap();
-        nonblocking(&reading).unwrap();
-        let mut client = Connection::new(ours, starter);
-        client.stdin = Some(reading);
-        (client, File::from(writing))
-    }
-
-    #[test]
-    fn the_end_of_the_starters_input_stays_one_when_a_later_client_ends_its_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let (streams, stdio) = pipes(true).unwrap();
-        let (starter, mut typed) = client(true);
-        let mut carrier = Carrier::new(streams, JsonLog::open(dir.path()).unwrap(), starter);
-        let (later, other) = client(false);
-        carrier.clients.push(later);
-        // The container's own pipe is full, so that bytes of the starter have to wait.
-        let ours = &carrier.streams.input.as_ref().unwrap().fd;
-        while rustix::io::write(ours, &[b'f'; 4096]).is_ok() {}
-        typed.write_all(b"last").unwrap();
-        carrier.carry_input(0);
-        drop(typed);
-        carrier.carry_input(0);
-        drop(other);
-        carrier.carry_input(1);
-        assert_eq!(carrier.streams.input.as_ref().unwrap().pending.len(), 4);
-        let mut containers = File::from(stdio.stdin);
-        let _ = containers.read(&mut vec![0; CHUNK]).unwrap();
-        carrier.push_input();
-        assert!(carrier.streams.input.is_none(), "all is written, and the starter said that it was all");
-        let mut rest = Vec::new();
-        containers.read_to_end(&mut rest).unwrap();
-        assert!(rest.ends_with(b"last"));
-    }
-
-    #[test]
-    fn draining_takes_what_a_pipe_holds_and_no_more() {
-        let dir = tempfile::tempdir().unwrap();
-        let (streams, stdio) = pipes(false).unwrap();
-        // It never ends, as a holder who writes faster than we read.
-        let endless = OwnedFd::from(File::open("/dev/zero").unwrap());
-        let (starter, _typed) = client(true);
-        let streams =
-            Streams { outputs: [streams.outputs.into_iter().next().flatten(), Some(endless)], ..streams };
-        let mut carrier = Carrier::new(streams, JsonLog::open(dir.path()).unwrap(), starter);
-        File::from(stdio.stdout).write_all(b"mine\n").unwrap();
-        carrier.drain();
-        assert!(carrier.streams.outputs.iter().all(Option::is_none));
-        let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
-        assert_eq!(log.matches("mine").count(), 1);
-        assert_eq!(log.lines().count(), 1 + CHUNK / (16 * 1024), "the zeros: lines of 16 KiB");
-    }
+fn unread(why: Errno) -> SupervisorError {
+    SupervisorError::call("read what the container wrote", "read", "…")(why)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::libc::SIGKILL;
+use nix::libc::{SIGCONT, SIGKILL};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use sys::Errno;
@@ -17,19 +17,39 @@ use super::{ARGV0, SupervisorError};
 use crate::container::{Container, Ledger, Status, now};
 use crate::runtime::{Resource, receive, release, send};
 
-/// How long a supervisor may take to answer before we go round it.
+/// How long a supervisor may take to answer before we look after it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it may take after that to see that its init is dead, before it is killed too.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long it may take after that, before we go round it.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// Asks one thing and returns the answer, with a descriptor where one belongs to it.
+/// How a signal came to init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Its supervisor lives, and will see what comes of it.
+    WithSupervisor,
+    /// Round a supervisor that hangs: the client that stays with the container is told nothing.
+    RoundSupervisor,
+}
+
+/// Asks one thing and returns the answer, with a descriptor where one belongs to it. A supervisor that
+/// somebody stopped (SIGSTOP) is continued when it has not answered for five seconds.
 ///
 /// # Errors
-/// Nobody listens (`Io`), no answer within five seconds (`Io`, timed out), `Refused`.
+/// Nobody listens (`Io`), no answer after all that (`Io`, timed out), `Refused`.
 pub fn ask(container: &Container, verb: Verb) -> Result<(Answer, Option<OwnedFd>), SupervisorError> {
-    let socket = control::connect(&container.dir)?;
+    let socket = match control::connect(&container.dir) {
+        Err(e) if is_late(&e) => {
+            signal_supervisors(container, SIGCONT);
+            control::connect(&container.dir)?
+        }
+        other => other?,
+    };
     send(socket.as_fd(), &Call::new(verb), &[]).map_err(SupervisorError::io("ask the supervisor"))?;
-    if !readable(&socket, PATIENCE) {
+    let answers = readable(&socket, PATIENCE) || {
+        signal_supervisors(container, SIGCONT);
+        readable(&socket, GRACE)
+    };
+    if !answers {
         let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
         return Err(SupervisorError::io("wait for the supervisor")(late));
     }
@@ -58,12 +78,15 @@ fn is_late(error: &SupervisorError) -> bool {
 ///
 /// # Errors
 /// `Refused` when no init runs any more; `Call`.
-pub fn signal(container: &Container, number: i32) -> Result<(), SupervisorError> {
+pub fn signal(container: &Container, number: i32) -> Result<Sent, SupervisorError> {
     match ask(container, Verb::Signal { number }) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Sent::WithSupervisor),
         Err(SupervisorError::Refused(text)) => Err(SupervisorError::Refused(text)),
-        Err(e) if number == SIGKILL && is_late(&e) => end_by_force(container),
-        Err(_) => signal_directly(container, number),
+        Err(e) if number == SIGKILL && is_late(&e) => end_by_force(container).map(|()| Sent::WithSupervisor),
+        Err(e) => {
+            signal_directly(container, number)?;
+            Ok(if is_late(&e) { Sent::RoundSupervisor } else { Sent::WithSupervisor })
+        }
     }
 }
 
@@ -98,8 +121,8 @@ pub fn end(container: &Container) -> Result<(), SupervisorError> {
     if !late && wait_for_lock(container, PATIENCE)? { Ok(()) } else { end_by_force(container) }
 }
 
-/// Ends a container whose supervisor doesn't answer: first init, and if that does not wake it (it may
-/// be stopped) the supervisor, after the end was written down for the client that waits for it. It
+/// Ends a container whose supervisor hangs (in the kernel, in a debugger): first init, and if that does
+/// not wake it the supervisor, after the end was written down for the client that waits for it. It
 /// holds no data that a crash could lose; what it leaves is cleared by its record.
 fn end_by_force(container: &Container) -> Result<(), SupervisorError> {
     // Without a record init dies with its supervisor.
@@ -111,9 +134,7 @@ fn end_by_force(container: &Container) -> Result<(), SupervisorError> {
         return Ok(());
     }
     record_end(container);
-    for supervisor in supervisors_of(container) {
-        let _ = sys::pidfd_send_signal(supervisor.as_fd(), SIGKILL);
-    }
+    signal_supervisors(container, SIGKILL);
     if wait_for_lock(container, PATIENCE)? {
         return Ok(());
     }
@@ -147,6 +168,13 @@ fn wait_for_lock(container: &Container, patience: Duration) -> Result<bool, Supe
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(true)
+}
+
+fn signal_supervisors(container: &Container, number: i32) {
+    for supervisor in supervisors_of(container) {
+        // It may have ended meanwhile.
+        let _ = sys::pidfd_send_signal(supervisor.as_fd(), number);
+    }
 }
 
 /// Pidfds on the supervisors that keep the container's lock open. Not by the control socket: the queue

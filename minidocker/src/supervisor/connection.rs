@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::net::SendFlags;
 
 use super::SupervisorError;
@@ -82,13 +83,23 @@ impl Connection {
     #[must_use]
     pub(super) fn offer(&mut self, stream: Stream, bytes: &[u8]) -> bool {
         let Some(sink) = &mut self.sinks[stream as usize] else { return true };
-        if sink.offer(bytes, self.starter) {
-            return true;
+        match sink.offer(bytes) {
+            Ok(()) if self.starter || !sink.is_too_slow() => return true,
+            Ok(()) => {
+                self.sinks[stream as usize] = None;
+                self.tell(&Answer::Dropped, None);
+            }
+            Err(e) => return self.lose(stream, e),
         }
-        let slow = sink.push();
+        true
+    }
+
+    /// Its pipe takes no more: it closed the other end, or is told why. False as in [`Connection::offer`].
+    fn lose(&mut self, stream: Stream, why: Errno) -> bool {
         self.sinks[stream as usize] = None;
-        if slow {
-            self.tell(&Answer::Dropped, None);
+        if why != Errno::PIPE {
+            let failed = SupervisorError::call("pass on what the container wrote", "write", "…")(why);
+            self.tell(&Answer::Error(failed.in_a_line()), None);
         }
         !self.starter || self.is_hung_up()
     }
@@ -111,12 +122,12 @@ impl Connection {
         self.sinks.iter().flatten().any(Sink::is_behind)
     }
 
-    /// Writes what waits.
-    pub(super) fn push(&mut self) {
-        for sink in &mut self.sinks {
-            if sink.as_mut().is_some_and(|s| !s.push()) {
-                *sink = None;
-            }
+    /// Writes what waits. False as in [`Connection::offer`].
+    #[must_use]
+    pub(super) fn push(&mut self, stream: Stream) -> bool {
+        match self.sinks[stream as usize].as_mut().map(Sink::push) {
+            Some(Err(e)) => self.lose(stream, e),
+            _ => true,
         }
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags};
 
 use super::connection::Connection;
+use super::log::Stream;
 use super::protocol::Answer;
 use super::streams::Sink;
 use crate::container::Ledger;
@@ -19,20 +20,26 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Says something to all who wait for the end.
-    pub(super) fn tell_waiting(&mut self, answer: &Answer) {
-        for client in self.clients.iter_mut().filter(|c| c.waits) {
-            client.tell(answer, None);
+    /// Tells the starter its container's exit code. That all is cleared is told by the end of the channel.
+    pub(super) fn tell_starter(&mut self) {
+        self.tell(true);
+    }
+
+    fn tell(&mut self, starter: bool) {
+        let code = self.code;
+        for client in self.clients.iter_mut().filter(|c| c.waits && c.starter == starter) {
+            client.tell(&Answer::Exited { code }, None);
         }
     }
 
-    /// Tells the end, and stays until the starter has what the container wrote.
+    /// Tells the end to the others, and stays until the starter has what the container wrote. Then no
+    /// client has a connection any more.
     pub(super) fn tell_end(&mut self) {
         // Behind the end nobody listens any more.
         for later in self.clients.iter_mut().filter(|c| !c.starter && c.is_behind()) {
             later.tell(&Answer::Dropped, None);
         }
-        self.tell_waiting(&Answer::Exited { code: self.code });
+        self.tell(false);
         loop {
             self.clients.retain(|c| c.starter && c.listens() && c.is_behind());
             let sinks = self.clients.iter().flat_map(|c| c.sinks.iter().flatten()).filter(|s| s.is_behind());
@@ -47,7 +54,12 @@ impl Ended {
             if waited.is_err_and(|e| e != rustix::io::Errno::INTR) {
                 return;
             }
-            self.clients.iter_mut().for_each(Connection::push);
+            for client in &mut self.clients {
+                // Who closed its end has nobody left to be told.
+                for stream in Stream::BOTH {
+                    let _ = client.push(stream);
+                }
+            }
         }
     }
 }

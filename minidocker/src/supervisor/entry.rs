@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use sys::{CloneArgs, Cloned, Pid, Role};
+use sys::{CloneArgs, Cloned, Pid, Role, Signal};
 
 use super::carrier::Carrier;
 use super::connection::Connection;
@@ -92,8 +92,12 @@ impl Supervisor {
     ) -> Result<(Store, Container, Request, Ledger), SupervisorError> {
         // Not the terminal's any more: Ctrl-C there is for the client to pass on.
         sys::setsid().map_err(SupervisorError::of(STARTED))?;
-        sys::default_signals()
-            .and_then(|()| sys::ignore_signal(nix::sys::signal::Signal::SIGPIPE))
+        // One that came before waits, for the client's mask is ours too. It is passed on, so we forget it:
+        // what is ignored is not pending any more (sigaction(2)).
+        let of_the_group = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGTERM];
+        (of_the_group.into_iter().try_for_each(sys::ignore_signal))
+            .and_then(|()| sys::default_signals())
+            .and_then(|()| sys::ignore_signal(Signal::SIGPIPE))
             .map_err(SupervisorError::of(STARTED))?;
         sys::set_role(Role::Supervisor);
         let store = Store::open()?;
@@ -128,13 +132,14 @@ impl Supervisor {
         let carrier = Carrier::new(streams, log, starter);
         let event_loop = EventLoop { container: &container, created, listener, carrier, ledger, syncer };
         let mut ended = event_loop.run()?;
-        // What could not be released keeps its record, for the next command to try again.
+        ended.tell_starter();
+        // What could not be released keeps its record. The next command tries again, and tells of it: the
+        // starter's own, before it ends.
         let cleared = finish(&container, &mut ended.ledger, ended.code);
-        let cleared = settle(&store, &container, cleared, request.host_config.auto_remove);
+        let _ = settle(&store, &container, cleared, request.host_config.auto_remove);
         drop(lock);
-        if let Err(problem) = cleared {
-            ended.tell_waiting(&Answer::Error(problem.to_string()));
-        }
+        // It has the starter's channel too, whose end says that all is done.
+        sys::set_sink(None);
         ended.tell_end();
         // Nobody waits any more. The last descriptor on the mount namespace: overlay writes the
         // upper's pages back now, unless the mount is volatile.
@@ -200,11 +205,9 @@ impl Supervisor {
 
     /// The set-up failed: nothing of it may stay, and the record says why.
     fn give_up(mut self, failure: Failure) -> Result<(), SupervisorError> {
-        let cleared = give_up(&self.store, &self.container, &self.request, &mut self.ledger, &failure);
+        // As at the end of one that ran: what stays is tried again, and told, by the starter's command.
+        let _ = give_up(&self.store, &self.container, &self.request, &mut self.ledger, &failure);
         drop(self.lock);
-        if let Err(e) = cleared {
-            self.starter.tell(&Answer::Error(e.to_string()), None);
-        }
         self.starter.tell(&Answer::Failed(failure), None);
         Ok(())
     }

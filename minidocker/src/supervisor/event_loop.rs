@@ -63,11 +63,8 @@ impl EventLoop<'_> {
         };
         self.carrier.drain();
         let _ = std::fs::remove_file(self.container.dir.join("ctl"));
-        if let Some(problem) = self.carrier.log_problem.take() {
-            let told = self.ledger.change(|state| state.notices.push(problem));
-            // A disk that is too full for the log may be too full for this.
-            drop(told);
-        }
+        // Written with the end, which comes next.
+        self.ledger.state.notices.append(&mut self.carrier.problems);
         Ok(Ended {
             code,
             ledger: self.ledger,
@@ -152,7 +149,7 @@ impl EventLoop<'_> {
             Token::Output(stream) => self.carrier.carry_output(stream),
             Token::Input => self.carrier.push_input(),
             Token::Stdin(at) => self.carrier.carry_input(at),
-            Token::Sinks(at) => self.carrier.clients[at].push(),
+            Token::Sinks(at) => self.carrier.push_output(at),
             Token::Socket(at) => {
                 let Carrier { clients, streams, .. } = &mut self.carrier;
                 let known = Known { created: &self.created, streams, state: &self.ledger.state };

@@ -92,6 +92,14 @@ impl SupervisorError {
         move |source| Self::Call { what, source }
     }
 
+    /// All in one line, as it is told to clients: theirs may be a raw terminal.
+    pub(crate) fn in_a_line(&self) -> String {
+        match self.below().call {
+            Some(call) if !self.to_string().ends_with(&call) => format!("{self}: {call}"),
+            _ => self.to_string(),
+        }
+    }
+
     /// As [`SupervisorError::io`], with the call as strace shows it.
     pub(crate) fn call<E: Into<std::io::Error>>(
         what: &'static str,

@@ -60,7 +60,8 @@ pub struct Attach {
     pub stdout: bool,
     /// The writing end for its standard error.
     pub stderr: bool,
-    /// Whether the events of the set-up are wanted.
+    /// Whether the events of the set-up are wanted. Only the starter can have them: for all others the
+    /// set-up is over.
     pub events: bool,
 }
 
@@ -74,7 +75,9 @@ pub enum Answer {
     State(State),
     /// The program runs.
     Started,
-    /// Init has ended, and all that it had on the host is released.
+    /// Init has ended. The starter hears it before anything is cleared, so that no death of the supervisor
+    /// can hide it, and waits for the end of the channel; the others, when all that it had on the host is
+    /// released.
     Exited {
         /// 128 + n after signal n.
         code: i32,

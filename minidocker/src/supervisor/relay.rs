@@ -1,5 +1,7 @@
 //! The client's side of a foreground container: between our own streams and the supervisor's.
 
+mod bytes;
+
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -8,16 +10,15 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
+use bytes::our_output;
+
 use super::SupervisorError;
 use super::detach::DetachKeys;
 use super::job::{RawTerminal, passed_on, wait_for_foreground};
 use super::protocol::{Answer, Call, Verb};
 use super::spawn::Session;
-use super::streams::{CHUNK, Read, read_some};
+use super::streams::{Read, read_some};
 use crate::runtime::{receive, send};
-
-/// POSIX: a pipe that poll(2) calls writable takes this much without waiting.
-const PIPE_BUF: usize = 4096;
 
 /// What the poll of [`Relay`] is about.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +41,15 @@ pub struct Foreground {
 }
 
 /// How it ended for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum End {
-    /// The container has ended with this exit code.
-    Exited(i32),
+    /// The container has ended.
+    Exited {
+        /// 128 + n after signal n.
+        code: i32,
+        /// Why some of what it wrote went nowhere, if it wasn't that its reader left.
+        lost: Option<SupervisorError>,
+    },
     /// Its user typed the keys: it goes on without us.
     Detached,
 }
@@ -64,7 +70,9 @@ struct Relay {
     /// What the container wrote and waits for our output and error.
     waiting: [Vec<u8>; 2],
     answer: Option<Result<i32, SupervisorError>>,
-    /// Why the container's output went nowhere, if it wasn't that its reader left.
+    /// The supervisor has closed the channel: nothing more is to be cleared or told.
+    closed: bool,
+    /// The first loss of what the container wrote.
     lost: Option<SupervisorError>,
     tell: Box<dyn FnMut(sys::Event)>,
 }
@@ -73,7 +81,7 @@ struct Relay {
 /// user leaves it alone.
 ///
 /// # Errors
-/// `Failed`: the set-up; `Died`: the supervisor was killed; `Io`: our output can't be written.
+/// `Failed`: the set-up; `Died`: the supervisor was killed; `Io`: we can't wait.
 pub fn carry(
     session: Session,
     how: Foreground,
@@ -92,6 +100,7 @@ pub fn carry(
         detached: false,
         waiting: [Vec::new(), Vec::new()],
         answer: None,
+        closed: false,
         lost: None,
         tell,
     };
@@ -113,18 +122,22 @@ impl Relay {
             let over = match &self.answer {
                 None => false,
                 // What the container had written is still in the pipes, after its supervisor's death too.
-                Some(Ok(_) | Err(SupervisorError::Died(_))) => drained,
+                Some(Ok(_) | Err(SupervisorError::Died(_))) => drained && self.closed,
                 Some(Err(_)) => true,
             };
             if over && let Some(answer) = self.answer.take() {
-                return self.lost.take().map_or(answer.map(End::Exited), Err);
+                let lost = self.lost.take();
+                if let (Err(_), Some(lost)) = (&answer, &lost) {
+                    say(&lost.in_a_line());
+                }
+                return answer.map(|code| End::Exited { code, lost });
             }
         }
     }
 
     fn interests(&self) -> Vec<(Token, BorrowedFd<'_>, PollFlags)> {
         let mut list = vec![(Token::Signals, self.signals.as_fd(), PollFlags::IN)];
-        if self.answer.is_none() {
+        if !self.closed {
             list.push((Token::Channel, self.session.channel.as_fd(), PollFlags::IN));
         }
         if let Some(stdin) = &self.session.stdin {
@@ -166,6 +179,9 @@ impl Relay {
                 Some(Read::Bytes(bytes)) => self.waiting[at] = bytes,
                 Some(Read::Nothing) => {}
                 Some(Read::End) | None => self.session.outputs[at] = None,
+                Some(Read::Failed(e)) => {
+                    self.lose(at, SupervisorError::call("read what the container wrote", "read", "…")(e));
+                }
             },
             Token::Our(at) => self.push_output(at),
         }
@@ -175,7 +191,8 @@ impl Relay {
         let heard = match receive::<Answer>(self.session.channel.as_fd()) {
             Ok(Some((answer, _))) => answer,
             Ok(None) | Err(_) => {
-                self.answer = Some(Err(SupervisorError::Died(self.session.id.clone())));
+                self.closed = true;
+                self.answer.get_or_insert_with(|| Err(SupervisorError::Died(self.session.id.clone())));
                 return;
             }
         };
@@ -231,72 +248,9 @@ impl Relay {
             }
         }
     }
-
-    fn read_stdin(&mut self) {
-        let mut buffer = vec![0u8; CHUNK];
-        match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
-            Ok(n) if n > 0 => {
-                (self.input, self.detached) = self.detach.take(&buffer[..n]);
-            }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            // The end, or a terminal that went away, or no descriptor 0 at all.
-            _ => self.end_input(),
-        }
-    }
-
-    fn end_input(&mut self) {
-        self.input_open = false;
-        if self.input.is_empty() {
-            self.session.stdin = None;
-        }
-    }
-
-    fn push_stdin(&mut self) {
-        let Some(stdin) = &self.session.stdin else { return };
-        let part = &self.input[..self.input.len().min(PIPE_BUF)];
-        match rustix::io::write(stdin, part) {
-            Ok(n) => drop(self.input.drain(..n)),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            // The container reads no more.
-            Err(_) => {
-                self.input.clear();
-                self.session.stdin = None;
-                self.input_open = false;
-            }
-        }
-        if !self.input_open && self.input.is_empty() {
-            self.session.stdin = None;
-        }
-    }
-
-    /// Our output may be a slow terminal: one part that fits, then back to the loop.
-    fn push_output(&mut self, at: usize) {
-        let waiting = &mut self.waiting[at];
-        if waiting.is_empty() {
-            return;
-        }
-        match rustix::io::write(our_output(at), &waiting[..waiting.len().min(PIPE_BUF)]) {
-            Ok(n) => drop(waiting.drain(..n)),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            // Nobody takes it: our end is closed, and the supervisor closes the container's.
-            Err(e) => {
-                waiting.clear();
-                self.session.outputs[at] = None;
-                if e != Errno::PIPE {
-                    let args = if at == 0 { "1, …" } else { "2, …" };
-                    self.lost =
-                        Some(SupervisorError::call("write what the container wrote", "write", args)(e));
-                }
-            }
-        }
-    }
 }
 
 /// The terminal may be raw: there a line ends in both. Who can't be told isn't.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "minidocker: {text}\r");
-}
-
-fn our_output(at: usize) -> BorrowedFd<'static> {
-    if at == 0 { rustix::stdio::stdout() } else { rustix::stdio::stderr() }
 }

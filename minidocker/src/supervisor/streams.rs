@@ -38,9 +38,13 @@ impl Input {
         Ok(Self { fd, pending: VecDeque::new(), ending: false, is_terminal })
     }
 
-    /// Writes what it can; false when nobody will ever read it, or all is written and it is to end.
-    pub(super) fn push(&mut self) -> bool {
-        write_some(&self.fd, &mut self.pending) && !(self.ending && self.pending.is_empty())
+    /// Writes what it can; false when all is written and it is to end.
+    ///
+    /// # Errors
+    /// Those of [`write_some`].
+    pub(super) fn push(&mut self) -> Result<bool, Errno> {
+        write_some(&self.fd, &mut self.pending)?;
+        Ok(!(self.ending && self.pending.is_empty()))
     }
 }
 
@@ -100,34 +104,47 @@ pub(super) enum Read {
     Bytes(Vec<u8>),
     Nothing,
     End,
+    /// It can't be read any more, and what was in it is lost.
+    Failed(Errno),
 }
 
-/// Reads once. A terminal whose other end is closed answers EIO: that is its end of file.
+/// Reads once.
 pub(super) fn read_some(fd: &OwnedFd) -> Read {
     let mut buffer = vec![0u8; CHUNK];
     match rustix::io::read(fd, &mut buffer) {
-        Ok(0) | Err(Errno::IO) => Read::End,
+        Ok(0) | Err(Errno::CONNRESET) => Read::End,
+        Err(Errno::IO) if is_terminal(fd) => Read::End,
         Ok(n) => {
             buffer.truncate(n);
             Read::Bytes(buffer)
         }
         Err(Errno::AGAIN | Errno::INTR) => Read::Nothing,
-        Err(_) => Read::End,
+        Err(e) => Read::Failed(e),
     }
 }
 
-/// Writes as much as goes without waiting; false when the other end is closed.
-pub(super) fn write_some(fd: &OwnedFd, pending: &mut VecDeque<u8>) -> bool {
+/// A terminal whose other end is closed answers EIO: that is its end of file.
+fn is_terminal(fd: &OwnedFd) -> bool {
+    rustix::termios::isatty(fd)
+}
+
+/// Writes as much as goes without waiting.
+///
+/// # Errors
+/// `EPIPE`: the other end is closed, of whatever kind it is. Any other: what was to be written is lost.
+pub(super) fn write_some(fd: &OwnedFd, pending: &mut VecDeque<u8>) -> Result<(), Errno> {
     while !pending.is_empty() {
         let (front, _) = pending.as_slices();
         match rustix::io::write(fd, front) {
             Ok(n) => drop(pending.drain(..n)),
-            Err(Errno::AGAIN) => return true,
+            Err(Errno::AGAIN) => return Ok(()),
             Err(Errno::INTR) => {}
-            Err(_) => return false,
+            Err(Errno::CONNRESET) => return Err(Errno::PIPE),
+            Err(Errno::IO) if is_terminal(fd) => return Err(Errno::PIPE),
+            Err(e) => return Err(e),
         }
     }
-    true
+    Ok(())
 }
 
 /// A client's pipe for one output.
@@ -142,15 +159,26 @@ impl Sink {
         Ok(Self { fd, pending: VecDeque::new() })
     }
 
-    /// Hands it bytes; false when the client closed its end, or left too much unread.
-    pub(super) fn offer(&mut self, bytes: &[u8], may_wait: bool) -> bool {
+    /// Hands it bytes.
+    ///
+    /// # Errors
+    /// Those of [`write_some`].
+    pub(super) fn offer(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         self.pending.extend(bytes);
-        write_some(&self.fd, &mut self.pending) && (may_wait || self.pending.len() <= PATIENCE)
+        self.push()
     }
 
-    /// Writes what waits; false when the client closed its end.
-    pub(super) fn push(&mut self) -> bool {
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// Those of [`write_some`].
+    pub(super) fn push(&mut self) -> Result<(), Errno> {
         write_some(&self.fd, &mut self.pending)
+    }
+
+    /// Whether its client left too much unread.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.pending.len() > PATIENCE
     }
 
     pub(super) fn is_behind(&self) -> bool {
@@ -159,5 +187,37 @@ impl Sink {
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+
+    use super::*;
+
+    #[test]
+    fn only_a_closed_end_is_the_end() {
+        let (reading, writing) = rustix::pipe::pipe().unwrap();
+        nonblocking(&reading).unwrap();
+        assert!(matches!(read_some(&reading), Read::Nothing));
+        let mut pending = VecDeque::from(*b"x");
+        assert_eq!(write_some(&writing, &mut pending), Ok(()));
+        assert!(matches!(read_some(&reading), Read::Bytes(bytes) if bytes == b"x"));
+        assert!(matches!(read_some(&writing), Read::Failed(Errno::BADF)));
+        assert_eq!(write_some(&reading, &mut VecDeque::from(*b"x")), Err(Errno::BADF));
+        drop(reading);
+        assert_eq!(write_some(&writing, &mut VecDeque::from(*b"x")), Err(Errno::PIPE));
+    }
+
+    #[test]
+    fn a_terminal_whose_other_end_is_closed_is_at_its_end() {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        unlockpt(&master).unwrap();
+        let path = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        drop(rustix::fs::open(&path, flags, rustix::fs::Mode::empty()).unwrap());
+        assert_eq!(rustix::io::read(&master, &mut [0u8; 1]).unwrap_err(), Errno::IO);
+        assert!(matches!(read_some(&master), Read::End));
     }
 }
