@@ -27,6 +27,7 @@ mod inspect_ps;
 mod job_control;
 mod kill_rm;
 mod later;
+mod lost_images;
 mod names;
 mod places;
 mod records;

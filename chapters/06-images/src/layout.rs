@@ -30,6 +30,9 @@ use crate::{Descriptor, Digest, Error, Hashing, Index, Reference};
 /// (OCI distribution-spec, "Pushing Manifests": at least 4 MiB).
 const MOST_JSON: u64 = 4 << 20;
 
+/// The most of index.json and oci-layout: more than a hundred thousand images.
+const MOST_INDEX: u64 = 64 << 20;
+
 /// How a file begins that has no name of its own yet.
 const TMP: &str = ".tmp-";
 
@@ -47,10 +50,13 @@ impl Layout {
     pub fn open_or_create(dir: &Path) -> Result<Self, Error> {
         let layout = Self { dir: dir.to_owned() };
         let path = dir.join("oci-layout");
-        if !path.exists() {
-            layout.create()?;
-        }
-        let found: serde_json::Value = read_file(&path)?;
+        let found: serde_json::Value = match read_file(&path) {
+            Err(Error::Io { source, .. }) if source.errno() == sys::Errno::ENOENT => {
+                layout.create()?;
+                read_file(&path)?
+            }
+            found => found?,
+        };
         match found["imageLayoutVersion"].as_str() {
             Some("1.0.0") => Ok(layout),
             other => Err(Error::Version { path, version: other.unwrap_or("none").to_owned() }),
@@ -67,22 +73,10 @@ impl Layout {
         self.replace("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)
     }
 
-    /// The directory.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// Where the blob of this digest lies, if it is there.
     #[must_use]
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.dir.join("blobs/sha256").join(digest.hex())
-    }
-
-    /// Whether the blob is there. Its bytes are not read.
-    #[must_use]
-    pub fn has(&self, digest: &Digest) -> bool {
-        self.blob_path(digest).exists()
     }
 
     /// Opens a blob. Its bytes are not checked: whoever reads them hashes them on the way.
@@ -90,8 +84,7 @@ impl Layout {
     /// # Errors
     /// `Io` with ENOENT: it isn't there.
     pub fn blob(&self, digest: &Digest) -> Result<File, Error> {
-        let path = self.blob_path(digest);
-        File::open(&path).map_err(io_error("openat", &path))
+        open(&self.blob_path(digest))
     }
 
     /// Stores what `reader` gives, and tells its digest and size. Nothing is left of a failed try.
@@ -155,9 +148,7 @@ impl Layout {
             return Err(Error::TooBig { what: format!("blob {digest}"), limit: MOST_JSON });
         }
         let path = self.blob_path(&digest);
-        let mut bytes = Vec::new();
-        let mut file = self.blob(&digest)?.take(MOST_JSON + 1);
-        file.read_to_end(&mut bytes).map_err(io_error("read", &path))?;
+        let bytes = read(&path, MOST_JSON + 1)?;
         let (found, length) = (Digest::of(&bytes), bytes.len() as u64);
         if (found, length) != (digest, size) {
             return Err(Error::Damaged { expected: digest, found, size: length });
@@ -206,10 +197,7 @@ impl Layout {
     /// # Errors
     /// `Json`, `Io`.
     pub fn resolve(&self, name: &Reference) -> Result<Option<Descriptor>, Error> {
-        let found = |m: &Descriptor| match name.digest() {
-            Some(digest) => m.digest == digest,
-            None => is_named(m, name),
-        };
+        let found = |m: &Descriptor| name.digest().map_or_else(|| is_named(m, name), |d| m.digest == d);
         Ok(self.index()?.manifests.into_iter().find(found))
     }
 
@@ -267,7 +255,22 @@ fn is_named(m: &Descriptor, name: &Reference) -> bool {
 }
 
 fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    parse(path, &fs::read(path).map_err(io_error("read", path))?)
+    parse(path, &read(path, MOST_INDEX)?)
+}
+
+/// A fifo in the place of a file must not let us wait for its writer.
+fn open(path: &Path) -> Result<File, Error> {
+    let how = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::open(path, how, Mode::empty()).map(File::from).map_err(io_error("openat", path))
+}
+
+/// The bytes of a file, no more than `most`.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    let file = open(path)?;
+    // With room to spare the end is seen by one more read, and without another buffer.
+    let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |meta| meta.len().min(most)) as usize + 32);
+    file.take(most).read_to_end(&mut bytes).map_err(io_error("read", path))?;
+    Ok(bytes)
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, Error> {

@@ -30,18 +30,40 @@ fn named(index: &Index) -> Vec<(Option<&str>, Digest)> {
 #[test]
 fn a_new_layout_is_whole_and_opens_again() {
     let (_dir, layout) = new_layout();
-    assert_eq!(files(layout.dir()), ["blobs", "index.json", "oci-layout"]);
-    assert_eq!(Layout::open_or_create(layout.dir()).unwrap().index().unwrap(), Index::default());
+    assert_eq!(files(&layout.dir), ["blobs", "index.json", "oci-layout"]);
+    assert_eq!(Layout::open_or_create(&layout.dir).unwrap().index().unwrap(), Index::default());
 }
 
 #[test]
 fn another_version_is_refused() {
     let (_dir, layout) = new_layout();
-    fs::write(layout.dir().join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
-    let error = Layout::open_or_create(layout.dir()).unwrap_err();
+    fs::write(layout.dir.join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+    let error = Layout::open_or_create(&layout.dir).unwrap_err();
     assert!(matches!(error, Error::Version { version, .. } if version == "2.0.0"));
-    fs::write(layout.dir().join("oci-layout"), "").unwrap();
-    assert!(matches!(Layout::open_or_create(layout.dir()), Err(Error::Json { .. })));
+    fs::write(layout.dir.join("oci-layout"), "").unwrap();
+    assert!(matches!(Layout::open_or_create(&layout.dir), Err(Error::Json { .. })));
+}
+
+#[test]
+fn a_lost_oci_layout_is_written_again_and_the_index_stays() {
+    let (_dir, layout) = new_layout();
+    layout.set_reference(&"a".parse().unwrap(), manifest(&layout, "a")).unwrap();
+    let index = layout.index().unwrap();
+    fs::remove_file(layout.dir.join("oci-layout")).unwrap();
+    assert_eq!(Layout::open_or_create(&layout.dir).unwrap().index().unwrap(), index);
+    assert_eq!(files(&layout.dir), ["blobs", "index.json", "oci-layout"]);
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_file_lets_nobody_wait() {
+    let (_dir, layout) = new_layout();
+    let blob = manifest(&layout, "a");
+    for path in [layout.blob_path(&blob.digest), layout.dir.join("index.json")] {
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+    }
+    assert!(matches!(layout.read_json::<Manifest>(&blob), Err(Error::Damaged { size: 0, .. })));
+    assert!(matches!(layout.index(), Err(Error::Json { .. })));
 }
 
 #[test]
@@ -50,7 +72,7 @@ fn a_blob_lies_under_its_digest() {
     let blob = layout.put_blob("text/plain", &b"text"[..]).unwrap();
     assert_eq!((blob.digest, blob.size), (Digest::of(b"text"), 4));
     assert_eq!(fs::read(layout.blob_path(&blob.digest)).unwrap(), b"text");
-    assert!(layout.has(&blob.digest) && !layout.has(&Digest::of(b"other")));
+    assert!(layout.blob(&blob.digest).is_ok() && layout.blob(&Digest::of(b"other")).is_err());
     assert_eq!(layout.put_blob("text/plain", &b"text"[..]).unwrap(), blob);
 }
 
@@ -61,7 +83,7 @@ fn a_damaged_blob_is_mended_by_storing_it_again() {
     fs::write(layout.blob_path(&blob.digest), "tex7").unwrap();
     layout.put_blob("text/plain", &b"text"[..]).unwrap();
     assert_eq!(fs::read(layout.blob_path(&blob.digest)).unwrap(), b"text");
-    assert_eq!(files(&layout.dir().join("blobs/sha256")), [blob.digest.hex()]);
+    assert_eq!(files(&layout.dir.join("blobs/sha256")), [blob.digest.hex()]);
 }
 
 #[test]
@@ -72,8 +94,8 @@ fn a_failed_write_leaves_nothing() {
         Err(io_error("read", Path::new("/source"))(io::Error::other("gone")))
     });
     assert!(matches!(failed, Err(Error::Io { source, .. }) if source.call() == "read"));
-    assert_eq!(files(layout.dir()), ["blobs", "index.json", "oci-layout"]);
-    assert_eq!(files(&layout.dir().join("blobs/sha256")), Vec::<String>::new());
+    assert_eq!(files(&layout.dir), ["blobs", "index.json", "oci-layout"]);
+    assert_eq!(files(&layout.dir.join("blobs/sha256")), Vec::<String>::new());
 }
 
 #[test]
@@ -127,11 +149,11 @@ fn what_another_tool_wrote_into_the_index_is_kept() {
         "manifests": [{ "mediaType": media::MANIFEST, "digest": a.digest, "size": a.size,
                         "annotations": { annotation::REF_NAME: "debian:12" }, "urls": ["u"] }]
     });
-    fs::write(layout.dir().join("index.json"), text.to_string()).unwrap();
+    fs::write(layout.dir.join("index.json"), text.to_string()).unwrap();
     assert_eq!(layout.resolve(&"debian:12".parse().unwrap()).unwrap().unwrap().digest, a.digest);
     layout.set_reference(&"other".parse().unwrap(), manifest(&layout, "b")).unwrap();
     let index: serde_json::Value =
-        serde_json::from_slice(&fs::read(layout.dir().join("index.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(layout.dir.join("index.json")).unwrap()).unwrap();
     assert_eq!((&index["annotations"]["k"], &index["x-other"][0]), (&"v".into(), &1.into()));
     assert_eq!(index["manifests"][0], text["manifests"][0]);
 }
@@ -139,7 +161,7 @@ fn what_another_tool_wrote_into_the_index_is_kept() {
 #[test]
 fn only_old_temporaries_are_swept() {
     let (_dir, layout) = new_layout();
-    let (old, new) = (layout.dir().join(".tmp-1-0"), layout.dir().join(".tmp-1-1"));
+    let (old, new) = (layout.dir.join(".tmp-1-0"), layout.dir.join(".tmp-1-1"));
     for path in [&old, &new] {
         fs::write(path, "").unwrap();
     }

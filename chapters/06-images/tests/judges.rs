@@ -124,7 +124,7 @@ fn skopeo_reads_the_layout_in_place() {
     let layout = image_of(dir.path());
     let name: Reference = "hostbox".parse().unwrap();
     let digest = layout.resolve(&name).unwrap().unwrap().digest;
-    let image = format!("oci:{}:hostbox:latest", layout.dir().display());
+    let image = format!("oci:{}:hostbox:latest", dir.path().join("images").display());
     let told = run(Command::new("skopeo").args(["inspect", "--format", "{{.Digest}}"]).arg(&image));
     assert_eq!(told.trim(), digest.to_string());
     // A copy computes every digest and diff id again.
@@ -140,7 +140,7 @@ fn umoci_unpacks_the_same_tree() {
     let dir = tree();
     let layout = image_of(dir.path());
     let bundle = dir.path().join("bundle");
-    let image = format!("{}:hostbox:latest", layout.dir().display());
+    let image = format!("{}:hostbox:latest", dir.path().join("images").display());
     run(Command::new("umoci").args(["unpack", "--rootless", "--image", &image]).arg(&bundle));
     let into = dir.path().join("into");
     fs::create_dir(&into).unwrap();

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::container::ContainerError;
+use crate::image::ImageError;
 use crate::runtime::{Failure, in_words};
 use crate::store::{Below, StoreError, in_one_line};
 use crate::teach::doctor;
@@ -76,6 +77,8 @@ fn explained(told: Below) -> Below {
 /// What a cause has for the lines below the first one.
 fn below(cause: &(dyn std::error::Error + 'static)) -> Option<Below> {
     let told = if let Some(e) = cause.downcast_ref::<ContainerError>() {
+        e.below()
+    } else if let Some(e) = cause.downcast_ref::<ImageError>() {
         e.below()
     } else if let Some(e) = cause.downcast_ref::<StoreError>() {
         e.below()

@@ -29,6 +29,7 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn of_image(store: &Store, image: Image) -> Self {
+        image.notices.iter().for_each(|notice| super::tell(&format!("minidocker: {notice}\n")));
         Self {
             config: Some(image::config_path(store, &image.id)),
             defaults: ImageDefaults::from(&image.config.config),
@@ -60,11 +61,7 @@ pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Req
     let store = Store::open()?;
     let base = match (&args.rootfs, args.image()) {
         (Some(dir), _) => Base::of_rootfs(dir)?,
-        (None, name) => {
-            let image = image::resolve(&store, name.unwrap_or_default())?;
-            image.notices.iter().for_each(|notice| super::tell(&format!("minidocker: {notice}\n")));
-            Base::of_image(&store, image)
-        }
+        (None, name) => Base::of_image(&store, image::resolve(&store, name.unwrap_or_default())?),
     };
     let mut request = make::request(
         args,
@@ -149,7 +146,7 @@ pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Re
 pub(super) fn renew(store: &Store, container: &Container, request: &Request) -> anyhow::Result<()> {
     let base = match &request.rootfs {
         Some(dir) => Base::of_rootfs(dir)?,
-        None => Base::of_image(store, image::of_container(store, &request.image_id)?),
+        None => Base::of_image(store, image::of_container(store, &request.image_id, &request.image)?),
     };
     let layers = roots([container.dir.join("upper")].iter().chain(&base.lowers))?;
     let has_init_layer = container.dir.join(container::INIT_LAYER).is_dir();

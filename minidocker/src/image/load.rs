@@ -7,7 +7,7 @@ use images::{
     hides_all_below, is_manifest, is_unpacked, lacks_owners, layer_dir, spec, unpack_into_store,
 };
 
-use super::{Image, ImageError};
+use super::{Image, ImageError, damage};
 use crate::store::{Lock, Privilege, Store, StoreError, id_maps, in_id_map, is_locked, read_file};
 
 /// The image of a manifest, or of the manifest for this machine in an index.
@@ -17,7 +17,7 @@ pub(super) fn image(
     descriptor: &Descriptor,
     name: String,
 ) -> Result<Image, ImageError> {
-    let manifest = manifest(layout, descriptor, &name)?;
+    let manifest = manifest(store, layout, descriptor, &name)?;
     of_manifest(store, layout, &manifest, name)
 }
 
@@ -28,13 +28,13 @@ pub(super) fn of_manifest(
     manifest: &Manifest,
     name: String,
 ) -> Result<Image, ImageError> {
-    let config: ImageConfig = layout.read_json(&manifest.config)?;
+    let config: ImageConfig = damage::read(store, layout, &manifest.config, &name)?;
     let diff_ids = &config.rootfs.diff_ids;
     if diff_ids.len() != manifest.layers.len() {
-        let why = format!("{} diff ids, {} layers", diff_ids.len(), manifest.layers.len());
-        return Err(ImageError::Damaged { name, why });
+        let why = format!("it has {} diff ids, and {} layers", diff_ids.len(), manifest.layers.len());
+        return Err(damage::unfit(store, &name, why));
     }
-    unpack_missing(store, layout, diff_ids, &manifest.layers)?;
+    unpack_missing(store, layout, &name, diff_ids, &manifest.layers)?;
     let lowers = lowers(&store.layers(), diff_ids);
     Ok(Image { id: manifest.config.digest, name, config, lowers, notices: Vec::new() })
 }
@@ -45,11 +45,9 @@ pub(super) fn without_a_name(store: &Store, id: &str) -> Result<Image, ImageErro
     let layers = store.layers();
     if let Some(gone) = config.rootfs.diff_ids.iter().find(|diff_id| !is_unpacked(&layers, diff_id)) {
         let why = format!("layer {gone} is not unpacked, and no manifest names its blob any more");
-        return Err(ImageError::Damaged { name: id.to_owned(), why });
+        return Err(damage::unfit(store, id, why));
     }
-    let digest = id
-        .parse()
-        .map_err(|e: images::DigestError| ImageError::Damaged { name: id.to_owned(), why: e.to_string() })?;
+    let digest = digest(store, id)?;
     let lowers = lowers(&layers, &config.rootfs.diff_ids);
     Ok(Image { id: digest, name: id.to_owned(), config, lowers, notices: Vec::new() })
 }
@@ -72,19 +70,31 @@ fn lowers(layers: &Path, diff_ids: &[Digest]) -> Vec<PathBuf> {
     lowers
 }
 
-/// The configuration by its digest.
-pub(super) fn config(store: &Store, id: &str) -> Result<ImageConfig, ImageError> {
-    let damaged = |why: String| ImageError::Damaged { name: id.to_owned(), why };
-    let digest: Digest = id.parse().map_err(|e: images::DigestError| damaged(e.to_string()))?;
-    let path = super::config_path(store, &digest);
-    serde_json::from_slice(&read_file(&path)?).map_err(|e| damaged(format!("{}: {e}", path.display())))
+fn digest(store: &Store, id: &str) -> Result<Digest, ImageError> {
+    id.parse().map_err(|e: images::DigestError| damage::unfit(store, id, e.to_string()))
 }
 
-fn manifest(layout: &Layout, descriptor: &Descriptor, name: &str) -> Result<Manifest, ImageError> {
+/// The configuration by its digest.
+pub(super) fn config(store: &Store, id: &str) -> Result<ImageConfig, ImageError> {
+    let path = super::config_path(store, &digest(store, id)?);
+    let damaged = |why: String| damage::damaged(store, id, &path, why);
+    let text = read_file(&path).map_err(|e| match e.errno() {
+        Some(errno) if damage::is_no_file(errno) => damaged(format!("{errno:?} ({})", errno.desc())),
+        _ => e.into(),
+    })?;
+    serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))
+}
+
+fn manifest(
+    store: &Store,
+    layout: &Layout,
+    descriptor: &Descriptor,
+    name: &str,
+) -> Result<Manifest, ImageError> {
     if is_manifest(&descriptor.media_type) {
-        return Ok(layout.read_json(descriptor)?);
+        return damage::read(store, layout, descriptor, name);
     }
-    let index: Index = layout.read_json(descriptor)?;
+    let index: Index = damage::read(store, layout, descriptor, name)?;
     let architecture = spec::architecture();
     let fits = |m: &&Descriptor| {
         m.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == architecture)
@@ -96,23 +106,25 @@ fn manifest(layout: &Layout, descriptor: &Descriptor, name: &str) -> Result<Mani
         let found = index.manifests.iter().filter_map(platform).collect();
         return Err(ImageError::Platform { name: name.to_owned(), architecture, found });
     };
-    Ok(layout.read_json(ours)?)
+    damage::read(store, layout, ours, name)
 }
 
-/// The image whose id is, or begins with, `text`.
-pub(super) fn by_id(store: &Store, layout: &Layout, text: &str) -> Result<Option<Image>, ImageError> {
+/// The image whose id is, or begins with, `text`, which is told as `name` where there is none.
+pub(super) fn by_id(store: &Store, layout: &Layout, text: &str, name: &str) -> Result<Image, ImageError> {
+    let none = |unread| ImageError::NotFound { name: name.to_owned(), unread };
     let prefix = text.strip_prefix("sha256:").unwrap_or(text);
     if prefix.is_empty() || !prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Ok(None);
+        return Err(none(None));
     }
     let mut found: Vec<(Digest, Descriptor)> = Vec::new();
     let mut unread = None;
     for descriptor in layout.index()?.manifests.into_iter().filter(|m| is_manifest(&m.media_type)) {
-        let manifest: Manifest = match layout.read_json(&descriptor) {
+        let digest = descriptor.digest.to_string();
+        let manifest: Manifest = match damage::read(store, layout, &descriptor, &digest) {
             Ok(manifest) => manifest,
             // Another image's, most likely.
             Err(e) => {
-                unread = Some(e);
+                unread = Some(Box::new(e.below()));
                 continue;
             }
         };
@@ -122,8 +134,8 @@ pub(super) fn by_id(store: &Store, layout: &Layout, text: &str) -> Result<Option
         }
     }
     match found.as_slice() {
-        [] => unread.map_or(Ok(None), |e| Err(e.into())),
-        [(id, descriptor)] => image(store, layout, descriptor, id.to_string()).map(Some),
+        [] => Err(none(unread)),
+        [(id, descriptor)] => image(store, layout, descriptor, id.to_string()),
         several => Err(ImageError::Ambiguous {
             prefix: prefix.to_owned(),
             ids: several.iter().map(|(id, _)| id.short()).collect(),
@@ -135,6 +147,7 @@ pub(super) fn by_id(store: &Store, layout: &Layout, text: &str) -> Result<Option
 fn unpack_missing(
     store: &Store,
     layout: &Layout,
+    name: &str,
     diff_ids: &[Digest],
     layers: &[Descriptor],
 ) -> Result<(), ImageError> {
@@ -150,15 +163,17 @@ fn unpack_missing(
     }
     let _lock = Lock::exclusive(&store.lock_of("images"))?;
     for (diff_id, layer) in diff_ids.iter().zip(layers).filter(|(d, _)| missing(d)) {
-        unpack(store, layout, diff_id, layer)?;
+        unpack(store, layout, name, diff_id, layer)?;
     }
     Ok(())
 }
 
-/// Unpacks one layer, rootless in a child that has the store's id map. The caller holds the images lock.
+/// Unpacks one layer of the image `name`, rootless in a child that has the store's id map. The caller
+/// holds the images lock.
 pub(super) fn unpack(
     store: &Store,
     layout: &Layout,
+    name: &str,
     diff_id: &Digest,
     layer: &Descriptor,
 ) -> Result<(), ImageError> {
@@ -167,17 +182,20 @@ pub(super) fn unpack(
     if is_unpacked(&layers, diff_id) && any_lives(store) {
         return Ok(());
     }
-    let blob = layout.blob(&layer.digest)?;
-    if store.privilege() == Privilege::Rootful {
-        unpack_into_store(&layers, diff_id, blob, &UnpackOptions::root())?;
-        return Ok(());
-    }
-    let owners = owners(store)?;
-    let inside = || {
-        let options = UnpackOptions::rootless(owners);
-        unpack_into_store(&layers, diff_id, &blob, &options).map(drop)
+    let options = match store.privilege() {
+        Privilege::Rootful => UnpackOptions::root(),
+        Privilege::Rootless => UnpackOptions::rootless(owners(store)?),
     };
-    in_id_map(store, inside).map_err(|source| ImageError::Layer { diff_id: *diff_id, source })
+    let path = layout.blob_path(&layer.digest);
+    let inside = || {
+        let blob = layout.blob(&layer.digest);
+        match blob.and_then(|blob| unpack_into_store(&layers, diff_id, blob, &options)) {
+            Ok(_) => Ok(None),
+            Err(e) => damage::why(&e, &path).map_or(Err(e), |why| Ok(Some(why))),
+        }
+    };
+    let done = in_id_map(store, inside).map_err(|source| ImageError::Layer { diff_id: *diff_id, source })?;
+    done.map_or(Ok(()), |why| Err(damage::damaged(store, name, &path, why)))
 }
 
 /// Whether a container may run: its lock is held, or nobody can tell.
@@ -195,13 +213,15 @@ fn owners(store: &Store) -> Result<Owners, StoreError> {
 }
 
 /// The manifest that `reference` means, if its name stands in the index.
-pub(super) fn named(layout: &Layout, reference: &Reference) -> Result<Option<Manifest>, ImageError> {
-    match layout.resolve(reference)?.filter(|d| is_manifest(&d.media_type)) {
-        Some(descriptor) => Ok(Some(layout.read_json(&descriptor)?)),
-        None => Ok(None),
-    }
+pub(super) fn named(
+    store: &Store,
+    layout: &Layout,
+    reference: &Reference,
+) -> Result<Option<Manifest>, ImageError> {
+    let descriptor = layout.resolve(reference)?.filter(|d| is_manifest(&d.media_type));
+    descriptor.map(|d| damage::read(store, layout, &d, &reference.familiar())).transpose()
 }
 
 #[cfg(test)]
 #[path = "load_tests.rs"]
-mod tests;
+pub(super) mod tests;

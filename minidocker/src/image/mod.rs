@@ -3,6 +3,7 @@
 //! The images lie in one OCI image layout, their layers unpacked beside it. An image that is built
 //! in ([`hostbox`]) is made when it is asked for the first time.
 
+mod damage;
 mod hostbox;
 mod load;
 
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 
 use images::{Digest, ImageConfig, Layout, Reference, ReferenceError};
 
-use crate::store::{Store, StoreError};
+use crate::store::{Below, Store, StoreError};
 
 /// The images that need neither a registry nor a build.
 pub const BUILT_IN: [&str; 1] = ["hostbox"];
@@ -26,7 +27,7 @@ pub struct Image {
     pub config: ImageConfig,
     /// The lower directories, topmost first, absolute.
     pub lowers: Vec<PathBuf>,
-    /// What is to be told once: filled only by the command that made a built-in image.
+    /// What is to be told once, by the command that made a built-in image, or began a new list of images.
     pub notices: Vec<String>,
 }
 
@@ -41,6 +42,8 @@ pub enum ImageError {
     NotFound {
         /// The name, with its tag.
         name: String,
+        /// A manifest that can't be read, and may be the one: the lines below the first one.
+        unread: Option<Box<Below>>,
     },
     /// Several images have an id that begins like that.
     #[error("image id {prefix} is ambiguous: {}", ids.join(", "))]
@@ -60,13 +63,15 @@ pub enum ImageError {
         /// What the image is for.
         found: Vec<String>,
     },
-    /// Manifest and configuration don't fit together.
-    #[error("image '{name}' is damaged: {why}")]
+    /// A blob of the image is lost or damaged, or they don't fit together.
+    #[error("image '{name}' is damaged")]
     Damaged {
         /// The image.
         name: String,
-        /// What does not fit.
+        /// What is wrong with which file.
         why: String,
+        /// What brings the image back.
+        remedy: String,
     },
     /// A layer could not be unpacked in the child that has the store's id map.
     #[error("cannot unpack layer {}", diff_id.short())]
@@ -83,11 +88,31 @@ pub enum ImageError {
     #[error("hostbox can't be made")]
     HostboxCall(#[source] sys::SysError),
     /// The layout on disk, a layer, or a directory that was to become one.
-    #[error("{0}")]
-    Images(#[from] images::Error),
+    #[error("{}", damage::shown(.0))]
+    Images(images::Error),
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
+}
+
+impl From<images::Error> for ImageError {
+    fn from(error: images::Error) -> Self {
+        Self::Images(error)
+    }
+}
+
+impl ImageError {
+    /// The lines below the first one.
+    #[must_use]
+    pub fn below(&self) -> Below {
+        match self {
+            Self::Damaged { why, remedy, .. } => Below::advice(why, remedy),
+            Self::NotFound { unread: Some(below), .. } => Below::clone(below),
+            Self::Images(e) => damage::below(e),
+            Self::Layer { source, .. } | Self::Store(source) => source.below(),
+            other => Below::of(other),
+        }
+    }
 }
 
 /// Finds the image `name` (a reference, an image id or the beginning of one), and makes it ready to
@@ -99,19 +124,28 @@ pub enum ImageError {
 /// # Errors
 /// [`ImageError`]: the caller exits with 125.
 pub fn resolve(store: &Store, name: &str) -> Result<Image, ImageError> {
-    let layout = Layout::open_or_create(&store.images())?;
+    let (layout, told) = damage::layout(store)?;
+    let image = named(store, &layout, name)?;
+    Ok(Image { notices: [told, image.notices].concat(), ..image })
+}
+
+fn named(store: &Store, layout: &Layout, name: &str) -> Result<Image, ImageError> {
     let reference = match name.parse::<Reference>() {
         Ok(reference) => reference,
-        Err(error) => return load::by_id(store, &layout, name)?.ok_or(error.into()),
+        Err(error) => {
+            return load::by_id(store, layout, name, name).map_err(|e| match e {
+                ImageError::NotFound { unread: None, .. } => error.into(),
+                other => other,
+            });
+        }
     };
     if hostbox::is_meant(&reference) {
-        return hostbox::ready(store, &layout, &reference);
+        return hostbox::ready(store, layout, &reference);
     }
-    if let Some(descriptor) = layout.resolve(&reference)? {
-        return load::image(store, &layout, &descriptor, reference.familiar());
+    match layout.resolve(&reference)? {
+        Some(descriptor) => load::image(store, layout, &descriptor, reference.familiar()),
+        None => load::by_id(store, layout, name, &reference.familiar()),
     }
-    let by_id = load::by_id(store, &layout, name)?;
-    by_id.ok_or(ImageError::NotFound { name: reference.familiar() })
 }
 
 /// The file of the configuration of the image `id`: while it is there, the image is.
@@ -121,17 +155,30 @@ pub fn config_path(store: &Store, id: &Digest) -> PathBuf {
 }
 
 /// The image of which a container was made, ready to run once more. It may have lost its name since
-/// (a built-in image that was made anew): then its layers must still be unpacked.
+/// (a built-in image that was made anew): then its layers must still be unpacked. `name` is the one
+/// under which it was asked for then.
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn of_container(store: &Store, id: &str) -> Result<Image, ImageError> {
-    let layout = Layout::open_or_create(&store.images())?;
-    match load::by_id(store, &layout, id) {
-        Ok(None) => load::without_a_name(store, id),
-        // A manifest that can't be read may be another image's.
-        Err(ImageError::Images(e)) => load::without_a_name(store, id).map_err(|_| e.into()),
-        found => found?.ok_or_else(|| ImageError::NotFound { name: id.to_owned() }),
+pub fn of_container(store: &Store, id: &str, name: &str) -> Result<Image, ImageError> {
+    let (layout, notices) = damage::layout(store)?;
+    let image = load::by_id(store, &layout, id, id).or_else(|e| {
+        load::without_a_name(store, id).map_err(|nameless| match e {
+            ImageError::NotFound { unread: None, .. } => nameless,
+            // What could not be read may have been it.
+            other => other,
+        })
+    });
+    match image {
+        Ok(image) => Ok(Image { notices, ..image }),
+        Err(ImageError::Damaged { name: id, why, .. })
+            if name.parse().is_ok_and(|r| hostbox::is_meant(&r)) =>
+        {
+            let remedy = "make a new container: hostbox comes again only as it would be made now; \
+                          what the old one wrote stays in its directory upper until minidocker rm";
+            Err(ImageError::Damaged { name: id, why, remedy: remedy.to_owned() })
+        }
+        Err(e) => Err(e),
     }
 }
 

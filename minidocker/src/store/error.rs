@@ -61,9 +61,9 @@ pub(crate) fn in_one_line(
     line
 }
 
-/// What a call on a file of the store was for; the file is the first argument between quotes.
-fn tried(call: &SysError) -> String {
-    let verb = match call.call() {
+/// What a call on a file is for.
+pub(crate) fn verb(call: &str) -> &str {
+    match call {
         "openat" => "open",
         "mkdir" | "symlink" => "make",
         "fcntl" => "lock",
@@ -74,7 +74,12 @@ fn tried(call: &SysError) -> String {
         "chmod" => "change the mode of",
         // read, write, rename
         other => other,
-    };
+    }
+}
+
+/// What a call on a file of the store was for.
+fn tried(call: &SysError) -> String {
+    let verb = verb(call.call());
     match paths(call).as_slice() {
         [] => "a call of the store failed".to_owned(),
         [path] => format!("cannot {verb} {path}"),

@@ -10,8 +10,8 @@ mod record;
 mod remove;
 mod root;
 
-pub(crate) use error::in_one_line;
 pub use error::{Below, StoreError};
+pub(crate) use error::{in_one_line, verb};
 pub use idmap::{id_maps, in_id_map};
 pub use lock::{Lock, is_locked};
 pub use record::{Record, read_file, read_record, replace_file, write_record};

@@ -165,7 +165,7 @@ fn name(
     let options =
         PackOptions { owners: Owners::Single, mtime: Some(record.newest()), compression: Compression::None };
     let (layer, packed) = layout.put_with(media::LAYER, |writer| pack_layer(tree, writer, &options))?;
-    load::unpack(store, layout, &packed.diff_id, &layer)?;
+    load::unpack(store, layout, &reference.familiar(), &packed.diff_id, &layer)?;
     let config = files::config(jiff::Timestamp::now().to_string(), packed.diff_id);
     let config_blob = layout.put_json(media::CONFIG, &config)?;
     let mut manifest = Manifest::new(config_blob, vec![layer]);
