@@ -77,8 +77,8 @@ const CASES: &[(&str, Who, How, Run)] = &[
     ("no-proc", Who::Plain, World("umount -l /proc"), Whatever),
     ("dev-unusable", Who::Plain, World("mount -o remount,bind,nodev /dev"), Fails),
     ("few-processes", Who::Plain, Through("exec prlimit --nproc=1 \"$@\""), Fails),
-    ("few-descriptors", Who::Plain, Through("ulimit -n 9; exec \"$@\""), Fails),
-    ("few-descriptors", Who::Me, Through("ulimit -n 9; exec \"$@\""), Fails),
+    ("few-descriptors", Who::Plain, Through("ulimit -S -n 9; exec \"$@\""), Fails),
+    ("few-descriptors", Who::Me, Through("ulimit -S -n 9; exec \"$@\""), Fails),
     ("no-cgroups", Who::Plain, World("umount -R /sys/fs/cgroup"), Whatever),
     ("no-session", Who::Plain, World(PURE_V2), Whatever),
     ("no-forwarding", Who::Me, Through("exec unshare -n -m sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward; mount --bind /proc/sys/net /proc/sys/net; mount -o remount,bind,ro /proc/sys/net; exec \"$@\"' sh \"$@\""), Whatever),
@@ -88,7 +88,7 @@ const CASES: &[(&str, Who, How, Run)] = &[
     ("store-of-another", Who::Plain, Env("MINIDOCKER_ROOT", "/usr"), Whatever),
     ("store-open", Who::Plain, Through("chmod 777 \"$MINIDOCKER_ROOT\"; exec \"$@\""), Whatever),
     ("store-not-writable", Who::Plain, Env("MINIDOCKER_ROOT", "/usr/none-such"), Fails),
-    ("store-file-system", Who::Plain, World("mkdir \"$ROOT/../o\"; mount -t tmpfs none \"$ROOT/../o\"; mkdir \"$ROOT/../o/u\" \"$ROOT/../o/w\"; chown \"$OWNER\" \"$ROOT/../o/u\"; mount -t overlay -o \"lowerdir=$ROOT,upperdir=$ROOT/../o/u,workdir=$ROOT/../o/w\" none \"$ROOT\""), Whatever),
+    ("store-file-system", Who::Plain, World("mkdir -p \"$ROOT/../o\"; mount -t tmpfs none \"$ROOT/../o\"; mkdir \"$ROOT/../o/u\" \"$ROOT/../o/w\"; chown \"$OWNER\" \"$ROOT/../o/u\"; mount -t overlay -o \"lowerdir=$ROOT,upperdir=$ROOT/../o/u,workdir=$ROOT/../o/w\" none \"$ROOT\""), Whatever),
     ("disk-full", Who::Plain, World("mount -t tmpfs -o size=1m,mode=700 none \"$ROOT\"; head -c 1M /dev/zero >\"$ROOT/fill\" || :; chown \"$OWNER:$OWNER\" \"$ROOT\""), Whatever),
     ("no-inodes", Who::Plain, World(STORE_WITHOUT_INODES), Fails),
     ("seccomp-clone", Who::Plain, Filter(NO_CLONE, ""), Fails),
@@ -122,8 +122,9 @@ fn provoked<'a>(md: &'a Minidocker, how: &How, words: &[&str]) -> Call<'a> {
 
 /// The ids that the line for the class names, and whether it says that something stops.
 fn of_class(out: &Output) -> (BTreeSet<String>, bool) {
-    let line = out.out();
-    assert!(line.starts_with("minidocker-doctor-1 linux=") && line.lines().count() == 1, "{out:?}");
+    // Commands typed before may have printed something.
+    let line = out.lines().pop().unwrap_or_default();
+    assert!(line.starts_with("minidocker-doctor-1 linux="), "{out:?}");
     let field = |name: &str| {
         let values =
             line.split(' ').find_map(|f| f.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {line}"));
@@ -143,7 +144,7 @@ fn each_condition_is_found_when_it_is_provoked_and_not_before() {
         let filled = entries(&md.root());
         let out = provoked(&md, how, &["doctor", "--class"]).run();
         let (found, stopped) = of_class(&out);
-        assert!(found.contains(*id), "{id}: {out:?}");
+        assert!(found.contains(*id) && out.lines().len() == 1, "{id}: {out:?}");
         // Without udev's rules /dev/net/tun is closed to plain users from the start.
         assert!(matches!(how, Natural) || *id == "no-tun" || !before.contains(*id), "{id} was there before");
         assert_eq!(out.code, i32::from(stopped), "{id}: {out:?}");
@@ -175,6 +176,72 @@ fn a_run_that_fails_for_such_a_reason_carries_doctor_s_line() {
         // Another condition of the same machine may explain the call better, such as in-docker.
         let all = report.out().replace(" \\\n            ", " ");
         assert!(all.contains(&format!("  do:     {remedy}\n")), "{id}: {out:?}, and doctor says {section}");
+    }
+}
+
+/// Conditions whose commands are typed, by root in that world or by the user; and whether the undo is one.
+const ENDED: &[(&str, bool)] = &[
+    ("newuidmap-not-setuid", true),
+    ("newuidmap-nosuid", true),
+    ("namespaces-at-limit", true),
+    ("proc-masked", false),
+    ("proc-read-only", true),
+    ("no-proc", true),
+    ("dev-unusable", true),
+    ("few-descriptors", false),
+    ("no-cgroups", true),
+    ("store-read-only", true),
+    ("store-of-another", false),
+    ("store-open", true),
+    ("store-not-writable", false),
+    ("store-file-system", true),
+    ("disk-full", true),
+    ("no-inodes", true),
+    ("apparmor-userns", true),
+    ("userns-off", true),
+    ("ptrace-scope", false),
+];
+
+#[test]
+fn what_doctor_tells_to_do_ends_the_condition_and_the_undo_brings_it_back() {
+    root_plays!();
+    for (id, who, how, _) in CASES {
+        let Some((_, undoable)) = ENDED.iter().find(|(ended, _)| ended == id) else { continue };
+        let md = Minidocker::fresh(env!("CARGO_BIN_EXE_minidocker"), *who);
+        let report = provoked(&md, how, &["doctor"]).run().out().replace(" \\\n            ", " ");
+        let section = report.split("\n\n").find(|part| part.contains(&format!("] {id}\n"))).unwrap();
+        let line = |tag: &str| {
+            let found = section.lines().find_map(|line| line.strip_prefix(&format!("  {tag:8}"))).unwrap();
+            found.replace("sudo ", "")
+        };
+        let (todo, undo) = (line("do:"), line("undo:"));
+        let after = |lines: &[&str]| of_class(&typed(&md, how, lines).run()).0.contains(*id);
+        assert!(!after(&[&todo]), "{id}: {todo} does not end it");
+        assert!(!undoable || after(&[&todo, &undo]), "{id}: {undo} does not bring it back");
+        md.nothing_left();
+    }
+}
+
+/// `doctor --class` where this was provoked and these lines were typed then: the store's by the user, the
+/// others by whoever provoked it.
+fn typed<'a>(md: &'a Minidocker, how: &How, lines: &[&str]) -> Call<'a> {
+    let call = md.call(["doctor", "--class"]);
+    let typed = lines.join("; ");
+    let then = format!("{typed}; exec \"$@\"");
+    let of_user = typed.contains("export MINIDOCKER_ROOT");
+    match how {
+        World(script) if of_user => {
+            let back = lines
+                .get(1)
+                .map_or(String::new(), |_| "MINIDOCKER_ROOT=$was; export MINIDOCKER_ROOT; ".to_owned());
+            let script_of_user = format!("was=$MINIDOCKER_ROOT; {typed}; {back}exec \"$@\"");
+            call.in_world(script).through(&script_of_user)
+        }
+        World(script) => call.in_world(&format!("{script}\n{typed}\n")),
+        Through(script) => call.through(&script.replace("exec \"$@\"", &then)),
+        Env(name, value) => call.env(name, value).through(&then),
+        Filter(rules, world) => call.in_world(&format!("{world}\n{typed}\n")).without_calls(rules),
+        Natural => call,
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Hint {
 pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
     let (because, remedy) = match (call, errno) {
         ("clone3" | "clone" | "unshare", EPERM) if args.contains("NEWUSER") => ("this host forbids user namespaces to this user, a seccomp filter does (Docker's), or we are inside a chroot",
-            "sysctl kernel.unprivileged_userns_clone kernel.apparmor_restrict_unprivileged_userns shows which switch it is; inside Docker: --security-opt seccomp=unconfined"),
+            "sysctl kernel.unprivileged_userns_clone kernel.apparmor_restrict_unprivileged_userns shows which switch it is, and so does minidocker doctor; inside Docker: --security-opt seccomp=unconfined"),
         ("clone3" | "clone" | "unshare", EPERM) => ("new namespaces need CAP_SYS_ADMIN, or a user namespace made in the same call; and no seccomp filter against them (Docker's)",
             "run it as the user that you are, without --userns host, or as root; inside Docker: --security-opt seccomp=unconfined"),
         ("clone3" | "clone" | "unshare", ENOSPC) => ("user.max_user_namespaces is reached, or namespaces are nested 32 deep",
@@ -30,7 +30,7 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
         ("mount", EPERM) if args.contains("\"proc\"") || args.contains("\"sysfs\"") => ("in a user namespace, proc and sysfs may be mounted only where the host's are fully visible",
             "findmnt -R /proc shows what is mounted over it; inside Docker: --security-opt systempaths=unconfined"),
         ("mount" | "umount2" | "pivot_root" | "move_mount", EPERM) => ("changes of mounts need CAP_SYS_ADMIN over the mount namespace and no seccomp filter against them (Docker's), and locked flags (ro, nosuid, nodev) can't be taken away",
-            "findmnt -o TARGET,OPTIONS shows the flags of the source; inside Docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined"),
+            "findmnt -o TARGET,OPTIONS shows the flags of the source, and minidocker doctor what else it may be; inside Docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined"),
         ("mount", EINVAL) if args.contains("\"overlay\"") => ("overlay refused its directories: upperdir and workdir on two file systems, one of them on overlay, or too old a kernel (rootless: 5.11)",
             "dmesg | tail names the reason; MINIDOCKER_ROOT moves the store to another file system"),
         ("mount", ENODEV) => ("the kernel has no such file system", "cat /proc/filesystems"),
