@@ -10,17 +10,20 @@ use std::process::{Command, Stdio};
 use minidocker::store::Lock;
 use minidocker::supervisor::{Answer, Attach, Verb};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
 use rustix::process::Signal;
 
 use crate::control::{connect, dir, hear, say};
 
 /// Starts the supervisor of a container as `minidocker start` does: with its lock, and a channel in which
 /// the wish to be attached waits already.
-fn supervisor_by_hand(md: &kit::Minidocker, wish: Attach) -> (OwnedFd, std::process::Child) {
+fn supervisor_by_hand(md: &kit::Minidocker, wish: Option<Attach>) -> (OwnedFd, std::process::Child) {
     let dir = dir(md);
     let (ours, theirs) = socketpair();
-    say(&ours, Verb::Attach(wish), &[]);
+    match wish {
+        Some(wish) => say(&ours, Verb::Attach(wish), &[]),
+        None => drop(rustix::net::send(&ours, b"{", SendFlags::NOSIGNAL).unwrap()),
+    }
     let lock = Lock::exclusive(&dir.join("lock")).unwrap();
     let mut command = Command::new("bash");
     command.args([
@@ -43,7 +46,8 @@ fn socketpair() -> (OwnedFd, OwnedFd) {
 fn a_starter_that_asks_for_events_is_told_every_call_of_supervisor_and_child_in_order() {
     let md = kit::ours!();
     md.line("create --name told hostbox sh -c 'exit 5'").ok();
-    let (channel, mut supervisor) = supervisor_by_hand(&md, Attach { events: true, ..Attach::default() });
+    let (channel, mut supervisor) =
+        supervisor_by_hand(&md, Some(Attach { events: true, ..Attach::default() }));
     let mut events = Vec::new();
     let mut rest = Vec::new();
     loop {
@@ -74,6 +78,20 @@ fn a_starter_that_asks_for_events_is_told_every_call_of_supervisor_and_child_in_
     let pivot = &events[pivoted];
     assert_eq!((pivot.args.as_str(), pivot.result.as_str()), ("\".\", \".\"", "0"));
     assert!(!pivot.step.is_empty() && !pivot.section.is_empty(), "{pivot:?}");
+    md.line("rm told").ok();
+    md.nothing_left();
+}
+
+#[test]
+fn a_starter_that_is_not_understood_is_told_and_nothing_runs() {
+    let md = kit::ours!();
+    md.line("create --name told hostbox true").ok();
+    let (channel, mut supervisor) = supervisor_by_hand(&md, None);
+    let Answer::Failed(failure) = hear(&channel) else { panic!("no failure") };
+    assert_eq!((failure.code, failure.message.as_str()), (125, "cannot hear its starter"));
+    assert!(failure.call.is_some_and(|call| call.starts_with("recvmsg(…) : EIO")));
+    assert_eq!(supervisor.wait().unwrap().code(), Some(125));
+    md.line("ps -a").ok().stdout_has("Created");
     md.line("rm told").ok();
     md.nothing_left();
 }

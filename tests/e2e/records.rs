@@ -316,7 +316,7 @@ fn replace(value: &mut serde_json::Value, key: &str, by: &serde_json::Value) {
 }
 
 #[test]
-fn rm_f_of_a_damaged_record_leaves_no_cgroup() {
+fn rm_f_of_a_damaged_record_leaves_no_cgroup_wherever_it_was_started() {
     for file in ["cut", "gone"] {
         let md = kit::ours!();
         let client = crate::sleeper(&md, "bad");
@@ -325,14 +325,24 @@ fn rm_f_of_a_damaged_record_leaves_no_cgroup() {
         let _ = client.finish();
         // The client cleared it: so this plays a death of both, before anything was cleared.
         let id = md.containers()[0].file_name().unwrap().to_str().unwrap().to_owned();
-        let group = PathBuf::from("/sys/fs/cgroup/unified/minidocker").join(&id);
-        let made = fs::create_dir_all(&group).is_ok();
+        let elsewhere = cgroups::World::detect().unwrap().v2().map(|place| place.join(format!("test-{id}")));
+        let group = elsewhere.as_ref().map(|place| place.join("minidocker").join(&id));
+        // A tree that this user may not write to holds nothing of his.
+        let made = group.filter(|group| fs::create_dir_all(group).is_ok());
+        let mut left = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        made.iter().for_each(|group| fs::write(group.join("cgroup.procs"), left.id().to_string()).unwrap());
         match file {
             "cut" => fs::write(&path, "{").unwrap(),
             _ => fs::remove_file(&path).unwrap(),
         }
         md.line("rm -f bad").ok().stdout_is("bad");
-        assert!(!group.exists(), "made by us: {made}");
+        if let (Some(group), Some(elsewhere)) = (&made, &elsewhere) {
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&left.wait().unwrap()), Some(9));
+            assert!(!group.exists() && !group.parent().unwrap().exists());
+            fs::remove_dir(elsewhere).unwrap();
+        }
+        let _ = left.kill();
+        left.wait().unwrap();
         md.nothing_left();
     }
 }

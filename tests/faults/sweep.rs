@@ -225,18 +225,21 @@ fn well(what: What, out: &Output) -> bool {
 /// What is wrong with the exit code of a command that was struck, and with what it said.
 fn code(what: What, blow: Blow, struck: Option<&str>, out: &Output) -> String {
     let killed = struck.is_some() && matches!(blow, Blow::Kill(_));
-    // A pipe that can't be read or written for one of these reasons, which the kernel has only in theory,
-    // counts as closed: what was in it is lost.
+    // A pipe that can't be read or written for one of these reasons, which the kernel has only in theory:
+    // what was in it is lost, and that is told.
     let carried = [libc::SYS_read, libc::SYS_write].map(|number| format!("call {number} of the "));
-    let cut = !killed && struck.is_some_and(|s| carried.iter().any(|call| s.starts_with(call)));
+    let said = !out.err().is_empty();
+    let cut = !killed && said && struck.is_some_and(|s| carried.iter().any(|call| s.starts_with(call)));
+    // Its client has heard the code, or says that it died.
+    let supervisor = matches!((what, blow), (What::Run | What::Start, Blow::Kill("supervisor")));
     let (at, struck) = (struck, struck.is_some());
     let right = match out.code {
         0 => matches!(what, What::Kill | What::Remove) || out.out() == "ran" || cut,
         // Ours, or that of the program which could not be run; with words.
-        1 => what != What::Run && struck && !out.err().is_empty(),
-        125..=127 => struck && !out.err().is_empty(),
+        1 => what != What::Run && struck && said,
+        125..=127 => struck && said,
         // The client was killed, or its container was; pid 1 dies by abort(3).
-        137 | 134 | 139 => killed,
+        137 | 134 | 139 => killed && !supervisor,
         _ => false,
     };
     match right {

@@ -124,7 +124,8 @@ fn run(words: Vec<OsString>) -> Result<u8, String> {
     for pid in seized {
         tracer.take(pid, Role::Supervisor, true)?;
         for child in children(pid) {
-            tracer.take(child, Role::Child, false)?;
+            // A zombie that its supervisor has not reaped yet can't be taken (EPERM).
+            let _ = tracer.take(child, Role::Child, false);
         }
     }
     first.open()?;

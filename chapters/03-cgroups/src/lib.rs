@@ -39,6 +39,7 @@ mod group;
 mod kill;
 mod members;
 pub mod mountinfo;
+mod search;
 mod world;
 
 pub use devices::{Access, DOCKER_DEVICES, DeviceKind, DeviceRule, Devices};

@@ -26,7 +26,12 @@ pub enum Kind {
 pub struct World {
     v2: Option<PathBuf>,
     v1: Vec<Hierarchy>,
+    /// Where the trees are mounted in which groups of ours may lie.
+    pub(crate) roots: Vec<PathBuf>,
 }
+
+/// The v1 controllers in whose trees a group may lie.
+const KEPT_IN: [&str; 2] = ["devices", "freezer"];
 
 /// One v1 tree and our place in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +64,10 @@ impl World {
         let all = mountinfo::parse(mountinfo.as_bytes());
         let seen: Vec<&Mount> =
             all.iter().filter(|m| m.fstype.starts_with("cgroup") && mountinfo::visible(m, &all)).collect();
-        let mut world = Self::default();
+        let holds =
+            |m: &&&Mount| m.fstype == "cgroup2" || KEPT_IN.iter().any(|c| m.options.iter().any(|o| o == c));
+        let roots = seen.iter().filter(holds).map(|m| m.point.clone()).collect();
+        let mut world = Self { roots, ..Self::default() };
         // `hierarchy-ID:controller-list:cgroup-path`; the path may hold colons itself.
         for line in self_cgroup.lines() {
             let mut fields = line.splitn(3, ':');

@@ -1,16 +1,16 @@
 //! What a dead supervisor left, and the end of a container: one way for both.
 
+mod sweep;
+
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::create::release_name;
-use super::find::id_of_name;
 use super::{Container, ContainerError, Ledger, Status, all};
 use crate::runtime::{self, Failure};
 use crate::spec::Request;
-use crate::store::{Lock, Store, StoreError, is_locked, remove_tree};
+use crate::store::{Lock, Store, StoreError, remove_tree};
 
 /// The code of a container whose end nobody saw. Docker shows the same after its daemon died.
 pub const UNSEEN: i32 = 255;
@@ -26,7 +26,7 @@ pub fn recover_all(store: &Store) -> Vec<ContainerError> {
         Ok(containers) => failures.extend(containers.iter().filter_map(|c| recover(store, c).err())),
         Err(e) => failures.push(e.into()),
     }
-    failures.extend(sweep(store).into_iter().map(ContainerError::from));
+    failures.extend(sweep::sweep(store).into_iter().map(ContainerError::from));
     // One full disk is told once, whatever could not be written to it.
     let first = failures.iter().position(ContainerError::is_full_disk);
     let mut at = 0..;
@@ -227,78 +227,16 @@ pub fn remove(store: &Store, container: &Container) -> Result<(), ContainerError
     Ok(remove_tree(store, &gone)?)
 }
 
-/// A damaged record doesn't tell what the container has on the host. Its cgroup bears its id.
+/// A damaged record doesn't tell what the container has on the host. Its cgroup bears its id, wherever the
+/// command was that made it.
 fn release_unrecorded(container: &Container) -> Result<(), ContainerError> {
     let leftover = |e: &dyn std::error::Error| ContainerError::Leftover {
         id: container.id.clone(),
         reason: e.to_string(),
     };
     let world = cgroups::World::detect().map_err(|e| leftover(&e))?;
-    let dirs = world.group(&container.id).dirs().to_vec();
+    let dirs = world.find(&container.id).dirs().to_vec();
     runtime::release(&runtime::Resource::Cgroup { dirs }).map_err(|e| leftover(&e))
-}
-
-/// Removes what a killed `create` or `remove` left: directories with a dot, and names of nobody. One
-/// that stays does not keep the others.
-fn sweep(store: &Store) -> Vec<StoreError> {
-    let (doomed, mut failures) = match doomed(store) {
-        Ok(found) => found,
-        Err(e) => return vec![e],
-    };
-    failures.extend(doomed.iter().filter_map(|path| remove_tree(store, path).err()));
-    failures
-}
-
-/// The leftovers that are nobody's, and why others can't be told.
-fn doomed(store: &Store) -> Result<(Vec<PathBuf>, Vec<StoreError>), StoreError> {
-    let dir = store.containers();
-    let entries = fs::read_dir(&dir).map_err(StoreError::io("openat", &dir, "O_RDONLY|O_DIRECTORY"))?;
-    let names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
-    let leftovers: Vec<&String> = names.iter().filter(|n| is_leftover(n)).collect();
-    let links = fs::read_dir(store.names()).map_or(0, Iterator::count);
-    let (mut doomed, mut failures) = (Vec::new(), Vec::new());
-    if leftovers.is_empty() && links <= names.len() {
-        return Ok((doomed, failures));
-    }
-    // Whoever is making a container holds this lock until its own one is held.
-    let _containers = Lock::exclusive(&store.lock_of("containers"))?;
-    free_names(store);
-    for name in leftovers {
-        match doom(&dir, name) {
-            Ok(path) => doomed.extend(path),
-            Err(e) => failures.push(e),
-        }
-    }
-    Ok((doomed, failures))
-}
-
-/// A leftover as `.gone-…`, which is nobody's; none if somebody is still making it.
-fn doom(dir: &Path, name: &str) -> Result<Option<PathBuf>, StoreError> {
-    let path = dir.join(name);
-    let Some(id) = name.strip_prefix(".new-") else { return Ok(Some(path)) };
-    if is_locked(&path.join("lock"))? {
-        return Ok(None);
-    }
-    let gone = dir.join(format!(".gone-{id}"));
-    match fs::rename(&path, &gone) {
-        Ok(()) => Ok(Some(gone)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StoreError::io("rename", path, "")(e)),
-    }
-}
-
-/// Unlinks the names whose containers are gone.
-fn free_names(store: &Store) {
-    let links = fs::read_dir(store.names()).into_iter().flatten().filter_map(Result::ok);
-    for link in links {
-        if link.file_name().to_str().is_none_or(|name| id_of_name(store, name).is_none()) {
-            let _ = fs::remove_file(link.path());
-        }
-    }
-}
-
-fn is_leftover(name: &str) -> bool {
-    name.starts_with(".new-") || name.starts_with(".gone-")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::carrier::Carrier;
 use super::connection::Connection;
 use super::event_loop::EventLoop;
 use super::log::JsonLog;
-use super::protocol::{Answer, Verb};
+use super::protocol::{Answer, Call, Verb};
 use super::streams::{Streams, nulls, pipes};
 use super::{SupervisorError, control};
 use crate::container::{Container, Ledger, Status, find, finish, give_up, now, settle};
@@ -105,9 +105,10 @@ impl Supervisor {
         let request = container.request()?;
         let ledger = Ledger::open(&container.dir)?;
         sys::chdir(store.root()).map_err(SupervisorError::of(STARTED))?;
-        if let Some((call, fds)) = starter.next_call()
-            && let Verb::Attach(attach) = call.verb
-        {
+        // Without a message it has left; one that can't be had would be a container whose output is nobody's.
+        let wish = runtime::receive::<Call>(starter.socket());
+        let wish = wish.map_err(SupervisorError::call("hear its starter", "recvmsg", "…"))?;
+        if let Some((Call { verb: Verb::Attach(attach), .. }, fds)) = wish {
             starter.attach(attach, fds)?;
             if attach.events {
                 listen_to_events(starter)?;

@@ -176,3 +176,32 @@ fn a_name_that_is_no_file_name_is_not_made() {
         assert!(matches!(w.group(name).make(), Err(CgroupError::NotOurs { .. })), "{name:?}");
     }
 }
+
+#[test]
+fn a_group_is_found_wherever_it_lies_and_no_other_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let made = [
+        "unified/user.slice/session-1.scope/minidocker/ID",
+        "unified/minidocker/ID",
+        "devices/system.slice/minidocker/ID",
+    ];
+    for path in made.iter().chain(&["unified/other/ID", "unified/minidocker/OTHER", "cpu/minidocker/ID"]) {
+        std::fs::create_dir_all(root.join(path)).unwrap();
+    }
+    // A link is no group, and leads in a circle.
+    std::os::unix::fs::symlink(root, root.join("unified/circle")).unwrap();
+    let at = root.display();
+    let w = world(
+        "3:devices:/\n2:cpu:/\n0::/",
+        &format!(
+            "30 1 0:26 / {at}/unified rw - cgroup2 cgroup2 rw
+             31 1 0:28 / {at}/devices rw - cgroup cgroup rw,devices
+             32 1 0:29 / {at}/cpu rw - cgroup cgroup rw,cpu"
+        ),
+    );
+    let mut expected = made.map(|path| root.join(path));
+    expected.sort();
+    assert_eq!(w.find("ID").dirs(), expected);
+    assert!(w.find("NONE").dirs().is_empty());
+}

@@ -63,7 +63,7 @@ fn one_leftover_that_stays_does_not_keep_the_others() {
     for name in [".new-a/lock", ".new-b", ".new-c/lock", ".gone-d/upper"] {
         fs::create_dir_all(store.containers().join(name)).unwrap();
     }
-    let failures = sweep(&store);
+    let failures = sweep::sweep(&store);
     assert_eq!(failures.len(), 2, "{failures:?}");
     let mut left: Vec<_> =
         fs::read_dir(store.containers()).unwrap().map(|e| e.unwrap().file_name()).collect();
