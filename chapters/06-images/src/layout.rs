@@ -119,10 +119,8 @@ impl Layout {
     pub fn sweep(&self) {
         let hour = std::time::Duration::from_secs(3600);
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
-            let old = entry
-                .metadata()
-                .and_then(|m| m.modified())
-                .is_ok_and(|t| t.elapsed().is_ok_and(|e| e > hour));
+            let modified = entry.metadata().and_then(|m| m.modified());
+            let old = modified.is_ok_and(|t| t.elapsed().is_ok_and(|e| e > hour));
             if old && entry.file_name().to_string_lossy().starts_with(TMP) {
                 // One that stays is tried again next time.
                 let _ = fs::remove_file(entry.path());
@@ -211,11 +209,13 @@ impl Layout {
     /// file system has them; there it has one, and is removed unless it gets another.
     fn new_file(&self) -> Result<(File, Option<TempPath>), Error> {
         let how = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        if let Ok(file) = rustix::fs::openat(CWD, &self.dir, how, Mode::from_raw_mode(0o644)) {
-            return Ok((file.into(), None));
-        }
         let readable = Permissions::from_mode(0o644);
-        let named = tempfile::Builder::new().prefix(TMP).permissions(readable).tempfile_in(&self.dir);
+        let named = match rustix::fs::openat(CWD, &self.dir, how, Mode::from_raw_mode(0o644)) {
+            Ok(file) => return Ok((file.into(), None)),
+            // With a name it would fail as well, and tempfile's error has no errno.
+            Err(e @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) => Err(e.into()),
+            Err(_) => tempfile::Builder::new().prefix(TMP).permissions(readable).tempfile_in(&self.dir),
+        };
         let (file, tmp) = named.map_err(io_error("openat", &self.dir))?.into_parts();
         Ok((file, Some(tmp)))
     }
