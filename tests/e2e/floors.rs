@@ -215,7 +215,9 @@ fn inside_docker_the_profile_is_named_as_the_reason() {
         let fresh = Minidocker::fresh(env!("CARGO_BIN_EXE_minidocker"), *who);
         let call = fresh.call(line).without_calls(DOCKER);
         let out = if who.is_root() { call.through(drop).run() } else { call.run() };
-        tells(out, "unshare", "seccomp filter", remedy);
+        // Root has CAP_SYS_CHROOT there, and so needs no user namespace to try hostbox.
+        let call = if who.is_root() { "clone" } else { "unshare" };
+        tells(out, call, "seccomp filter", remedy);
         fresh.nothing_left();
     }
 }

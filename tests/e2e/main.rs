@@ -31,6 +31,7 @@ mod lost_images;
 mod names;
 mod places;
 mod records;
+mod refused;
 mod rootfs;
 mod start;
 mod starting;

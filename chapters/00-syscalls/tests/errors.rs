@@ -119,6 +119,37 @@ fn a_hint_depends_on_call_errno_and_arguments() {
 }
 
 #[test]
+fn a_limit_is_named_as_a_limit() {
+    for (call, errno, args, words) in [
+        ("openat", Errno::EMFILE, "AT_FDCWD, \"/x\", O_RDONLY", "RLIMIT_NOFILE"),
+        ("pipe2", Errno::EMFILE, "[], O_CLOEXEC", "RLIMIT_NOFILE"),
+        ("socketpair", Errno::ENFILE, "", "fs.file-max"),
+        ("write", Errno::EFBIG, "\"/x\"", "RLIMIT_FSIZE"),
+        ("execve", Errno::EAGAIN, "\"/usr/bin/newuidmap\"", "RLIMIT_NPROC"),
+        ("clone3", Errno::ENOMEM, "{flags=0}", "no memory is left"),
+        ("mkdir", Errno::ENOSPC, "\"/sys/fs/cgroup/pids/x\", 0755", "no more cgroups"),
+        ("mkdir", Errno::ENOSPC, "\"/var/x\", 0755", "the file system is full"),
+        ("mount", Errno::ENOSPC, "\"tmpfs\"", "fs.mount-max"),
+        ("clone3", Errno::ENOSPC, "{flags=CLONE_NEWUSER}", "user.max_user_namespaces"),
+    ] {
+        let found = hint(call, errno, args).map(|h| h.because).unwrap_or_default();
+        assert!(found.contains(words), "{call} {errno}: {found:?}");
+    }
+}
+
+#[test]
+fn a_missing_proc_is_named_where_a_file_of_ours_in_it_is_not_there() {
+    let because = |call, args| hint(call, Errno::ENOENT, args).map(|h| h.because).unwrap_or_default();
+    for args in ["\"/proc/self/mountinfo\"", "AT_FDCWD, \"/proc/self/uid_map\", O_RDONLY|O_CLOEXEC"] {
+        assert!(because("read", args).contains("no proc file system"), "{args}");
+    }
+    assert!(because("execve", "\"/proc/self/exe\", [\"x\"]").contains("no proc file system"));
+    // A target of mount(2) is named by /proc, and the source is what isn't there.
+    assert_eq!(because("mount", "\"/x\", \"/proc/self/fd/3\", NULL, MS_BIND, NULL"), "");
+    assert_eq!(because("read", "\"/proc/1234/status\""), "", "a process that ended");
+}
+
+#[test]
 fn the_calls_that_take_trees_of_mounts_name_them() {
     let (pipe, _) = rustix::pipe::pipe().unwrap();
     let error = sys::mount_setattr(pipe.as_fd(), sys::MountAttrFlags::MOUNT_ATTR_RDONLY).unwrap_err();

@@ -202,6 +202,7 @@ fn by_helpers(pid: Pid, maps: &Maps) -> Result<(), IdMapError> {
 fn ended((program, child): (PathBuf, Child)) -> Result<(), IdMapError> {
     let (status, stderr) = match child.wait_with_output() {
         Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) if output.stderr.is_empty() => (output.status.to_string(), "it said nothing".to_owned()),
         Ok(output) => (output.status.to_string(), String::from_utf8_lossy(&output.stderr).trim().to_owned()),
         Err(e) => ("no answer".to_owned(), e.to_string()),
     };

@@ -12,7 +12,7 @@ use crate::Digest;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of the layout, of the store of layers, or of a tree that is packed.
-    #[error("{} {}", source.call(), path.display())]
+    #[error("cannot {} {}", source.call(), path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -20,7 +20,7 @@ pub enum Error {
         source: SysError,
     },
     /// A document is not of its kind.
-    #[error("parse {}", path.display())]
+    #[error("cannot parse {}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum Error {
         found: Digest,
     },
     /// The stream ends early, is not a tar, or its compression is broken.
-    #[error("read the layer at {name:?}")]
+    #[error("cannot read the layer at {name:?}")]
     Read {
         /// The last entry that was found, or `(beginning)`.
         name: String,
@@ -105,7 +105,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The tar could not be written.
-    #[error("write the layer")]
+    #[error("cannot write the layer")]
     Write(#[source] SysError),
 }
 

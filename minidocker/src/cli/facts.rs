@@ -10,6 +10,7 @@ use sys::{Errno, SysError};
 
 use super::launch::Base;
 use crate::container::File;
+use crate::runtime::Failure;
 use crate::spec::{self, CgroupView, Facts, IdRange, NetworkMode, Request};
 use crate::store::{Privilege, Store, id_maps};
 
@@ -17,11 +18,11 @@ use crate::store::{Privilege, Store, id_maps};
 pub(super) fn facts(store: &Store, base: &Base, layers: &[Root], request: &Request) -> anyhow::Result<Facts> {
     let rootless = store.privilege() == Privilege::Rootless;
     let world = cgroups::World::detect().context("cannot tell which cgroups this machine has")?;
-    let (uid_map, gid_map) = if rootless {
+    let (uid_map, gid_map, why_single) = if rootless {
         let maps = id_maps(store)?;
-        (ranges(&maps.uid), ranges(&maps.gid))
+        (ranges(&maps.uid), ranges(&maps.gid), maps.why_single)
     } else {
-        (Vec::new(), Vec::new())
+        (Vec::new(), Vec::new(), None)
     };
     let host_hostname =
         nix::unistd::gethostname().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -29,6 +30,7 @@ pub(super) fn facts(store: &Store, base: &Base, layers: &[Root], request: &Reque
         rootless,
         uid_map,
         gid_map,
+        why_single,
         bundle: store.containers().join(&request.id),
         lowers: base.lowers.clone(),
         userxattr: rootless,
@@ -53,13 +55,23 @@ fn ranges(map: &namespaces::idmap::IdMap) -> Vec<IdRange> {
 }
 
 /// The text of a file of the image: that of the topmost layer that has it.
-fn from_layers(layers: &[Root], path: &str) -> anyhow::Result<Option<String>> {
+fn from_layers(layers: &[Root], path: &str) -> Result<Option<String>, Failure> {
     for layer in layers {
         match layer.read(Path::new(path)) {
             Ok(None) => {}
             // No regular file, a whiteout perhaps: this layer hides those below.
             Err(e) if e.errno() == Errno::EINVAL => return Ok(None),
-            found => return found.with_context(|| format!("cannot read {path} of the image")),
+            Ok(found) => return Ok(found),
+            Err(e) => {
+                let failure = Failure::of(format!("cannot read {path} of the image"), &e);
+                return Err(match e.errno() {
+                    Errno::ELOOP => failure.advise(
+                        "a symbolic link there leads back to itself",
+                        "put a plain file in its place, as images have it",
+                    ),
+                    _ => failure,
+                });
+            }
         }
     }
     Ok(None)

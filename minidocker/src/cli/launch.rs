@@ -13,7 +13,7 @@ use super::make::{self, Given, Make};
 use crate::container::{self, Container, ContainerError, Contents, File, InitLayer, NewContainer};
 use crate::image::{self, Image};
 use crate::runtime::Failure;
-use crate::spec::{self, Bind, ImageDefaults, Request};
+use crate::spec::{self, Bind, ImageDefaults, Request, SpecError};
 use crate::store::Store;
 
 /// What a container is made from: an image, or the directory of `--rootfs`.
@@ -58,6 +58,7 @@ pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Req
     // Before an image is made for nothing.
     let name = args.name.as_deref().filter(|name| !name.is_empty());
     let name = name.map(container::check_name).transpose()?.unwrap_or_default();
+    outlive_full_files()?;
     let store = Store::open()?;
     let base = match (&args.rootfs, args.image()) {
         (Some(dir), _) => Base::of_rootfs(dir)?,
@@ -81,6 +82,11 @@ pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Req
     Ok((store, base, request))
 }
 
+/// Where `ulimit -f` is reached, write(2) is to say so (EFBIG), instead of a signal that ends us half-way.
+fn outlive_full_files() -> Result<(), SysError> {
+    sys::ignore_signal(sys::Signal::SIGXFSZ)
+}
+
 /// Rows and columns of our terminal; zeros without one.
 pub(super) fn console_size() -> [u16; 2] {
     rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or([0, 0], |size| [size.ws_row, size.ws_col])
@@ -97,6 +103,21 @@ fn unusable(dir: &Path, call: &SysError) -> Failure {
         _ => return failure,
     };
     failure.advise(because, "name a directory that holds a root file system, with the programs to run")
+}
+
+/// What the request can't become; for an id, why it isn't there.
+fn unbuilt(error: SpecError) -> anyhow::Error {
+    let SpecError::Unmapped { why_single, .. } = &error else { return error.into() };
+    let because = match why_single {
+        Some(why) => format!("only one id is mapped: {why}"),
+        None => "the host has given this user no more subordinate ids".to_owned(),
+    };
+    Failure::ours(error.to_string())
+        .advise(
+            because,
+            "take an id that is there, such as -u 0; more need lines in /etc/subuid and /etc/subgid (usermod --add-subuids, --add-subgids) and newuidmap",
+        )
+        .into()
 }
 
 /// Overlay can't stack the init layer, which lies in the store, on a directory that the store lies in.
@@ -144,6 +165,7 @@ pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Re
 /// Derives config.json and the files of /etc once more, for another start of a container whose lock we
 /// hold. The user is looked up in what the container itself made of passwd and group, as in Docker.
 pub(super) fn renew(store: &Store, container: &Container, request: &Request) -> anyhow::Result<()> {
+    outlive_full_files()?;
     let base = match &request.rootfs {
         Some(dir) => Base::of_rootfs(dir)?,
         None => Base::of_image(store, image::of_container(store, &request.image_id, &request.image)?),
@@ -173,7 +195,7 @@ fn files_of(
     if has_init_layer {
         facts.lowers.insert(0, facts.bundle.join(container::INIT_LAYER));
     }
-    let spec = spec::build(&base.defaults, request, &facts)?;
+    let spec = spec::build(&base.defaults, request, &facts).map_err(unbuilt)?;
     if !facts.recursive_readonly && Bind::all(&request.host_config.binds)?.iter().any(|bind| bind.read_only) {
         super::tell(
             "minidocker: what is mounted below a read-only volume stays writable: mount_setattr(2) is of Linux 5.12\n",

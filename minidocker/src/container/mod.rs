@@ -22,6 +22,8 @@ pub use state::{Ledger, State, Status, now};
 
 use std::path::PathBuf;
 
+use sys::Errno;
+
 use crate::store::{Below, StoreError};
 
 /// What can go wrong with a container's record.
@@ -140,7 +142,15 @@ impl ContainerError {
             StoreError::Damaged { path, reason } => {
                 Below::advice(format!("{}: {reason}", path.display()), rm)
             }
-            other => Below { remedy: Some(rm), ..other.below() },
+            // What a limit or a full disk keeps from us is no reason to throw it away.
+            other => {
+                let told = other.below();
+                let gone = matches!(
+                    other.errno(),
+                    Some(Errno::ENOENT | Errno::ENOTDIR | Errno::EISDIR | Errno::ELOOP)
+                );
+                Below { remedy: if gone { Some(rm) } else { told.remedy.clone() }, ..told }
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use sys::{CloneArgs, CloneFlags, Cloned, Errno, Pid, SysError};
 use super::child::Child;
 use super::report::{Failure, Report, read_report};
 use super::resource::{Resource, RuntimeLedger, identity};
-use super::{Plan, StepKind, fault};
+use super::{Plan, StepKind, fault, reason};
 
 /// What the program gets as descriptors 0, 1 and 2 when it has no terminal.
 #[derive(Debug)]
@@ -59,7 +59,9 @@ pub fn create(
 ) -> Result<Created, Failure> {
     let mut listed = false;
     if let Some((uid, gid)) = &plan.id_maps {
-        plan.how = Some(how_to_write(uid, gid).map_err(|e| Failure::of("cannot read our own id maps", &e))?);
+        let unread = |e| SysError::of("read", "\"/proc/self/uid_map\"".to_owned(), e);
+        let how = how_to_write(uid, gid).map_err(unread);
+        plan.how = Some(how.map_err(|e| Failure::of("cannot read our own id maps", &e))?);
     }
     let group = make_group(plan, ledger, &mut listed)?;
     // In a user namespace mknod(2) of a device gives EPERM anyway, and what opens a node is the right of
@@ -183,8 +185,7 @@ fn release_child(plan: &Plan, created: &mut Created, ledger: &mut dyn RuntimeLed
     if let (Some((uid, gid)), Some(how)) = (&plan.id_maps, plan.how) {
         enter(StepKind::IdMaps)?;
         let maps = Maps { uid: uid.clone(), gid: gid.clone(), how, why_single: None };
-        write_maps(created.pid, &maps)
-            .map_err(|e| Failure::of("cannot write the id maps of the user namespace", &e))?;
+        write_maps(created.pid, &maps).map_err(|e| reason::no_maps(&e))?;
     }
     rustix::io::write(&created.reports, b"go")
         .map_err(|_| Failure::ours("the child ended before its set-up"))?;

@@ -1,15 +1,14 @@
 //! The last steps: finding the program, and becoming it.
 
 use std::ffi::CString;
-use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::StatVfsMountFlags;
 use sys::{Errno, SysError};
 
-use super::Plan;
 use super::report::Failure;
+use super::{Plan, interpreter};
 
 /// 126: the program is there and can't be run. 127: it isn't there. As in a shell, and in Docker.
 const CANNOT_RUN: u8 = 126;
@@ -76,7 +75,14 @@ fn is_missing(e: &SysError) -> bool {
 fn explain(name: &str, refused: &SysError) -> Failure {
     let words = refused.errno().desc().to_lowercase();
     if is_missing(refused) {
-        return unable(NOT_FOUND, format!("exec: {name:?}: stat {name}: {words}"));
+        let failure = unable(NOT_FOUND, format!("exec: {name:?}: stat {name}: {words}"));
+        return match std::fs::read_link(name) {
+            Ok(to) => failure.advise(
+                format!("{name} is a link to {}, and nothing is there", to.display()),
+                "name a program that is in the root file system",
+            ),
+            Err(_) => failure,
+        };
     }
     let failure = |words: &str| unable(CANNOT_RUN, format!("exec: {name:?}: {words}"));
     match refused.errno() {
@@ -89,10 +95,10 @@ fn explain(name: &str, refused: &SysError) -> Failure {
             let mut failure = failure(&words);
             failure.call = Some(refused.to_string());
             match errno {
-                Errno::EACCES => failure.advise(
-                    "the file has no x bit for this user, is no regular file, or lies on a mount with noexec",
-                    format!("chmod +x {name}, or run it by its interpreter"),
-                ),
+                Errno::EACCES => {
+                    let (because, remedy) = forbidden(name, refused.call());
+                    failure.advise(because, remedy)
+                }
                 Errno::ELOOP => failure.advise(
                     "a symbolic link leads back to itself, or more than 40 lie on the way",
                     format!("ls -l {name} in the image shows where the link leads"),
@@ -100,6 +106,28 @@ fn explain(name: &str, refused: &SysError) -> Failure {
                 _ => failure,
             }
         }
+    }
+}
+
+/// Why this user may not execute it, by the call that [`runnable`] was refused.
+fn forbidden(name: &str, call: &str) -> (&'static str, String) {
+    let flags = rustix::fs::statvfs(name).map_or(StatVfsMountFlags::empty(), |found| found.f_flag);
+    match call {
+        "stat" => (
+            "this user may not search a directory above it (no x bit)",
+            format!("run it as another user (-u), or chmod a+x the directories above {name} in the image"),
+        ),
+        "execve" => (
+            "it is no regular file, but a fifo, a socket or a device",
+            "name a program of the image".to_owned(),
+        ),
+        _ if flags.contains(StatVfsMountFlags::NOEXEC) => {
+            ("it lies on a mount with noexec", format!("give that mount the option exec, or move {name}"))
+        }
+        _ => (
+            "the file has no x bit for this user",
+            format!("chmod +x {name} in the image, or run a script by its interpreter: sh {name}"),
+        ),
     }
 }
 
@@ -131,9 +159,7 @@ fn runnable(path: &Path) -> Result<PathBuf, SysError> {
 fn is_our_own(path: &Path) -> bool {
     let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
     let Some(ours) = file(Path::new("/proc/self/exe")) else { return false };
-    // binfmt_script.c and exec.c: a chain of interpreters is at most five long.
-    let mut chain = std::iter::successors(Some(path.to_owned()), |path| interpreter(path)).take(6);
-    chain.any(|path| file(&path) == Some(ours))
+    interpreter::chain(path).any(|path| file(&path) == Some(ours))
 }
 
 /// Becomes the program; comes back only with the failure.
@@ -161,38 +187,17 @@ pub(super) fn become_program(plan: &Plan, path: &Path) -> Failure {
     let words = format!("exec {}: {}", path.display(), errno.desc().to_lowercase());
     let mut failure =
         Failure::of(format!("unable to start container process: {words}"), &error).with_code(code);
-    if errno == Errno::ENOENT
-        && let Some(interpreter) = interpreter_of(path)
-    {
-        failure.because = Some(format!(
-            "{} is there, but the interpreter that it names is not: {interpreter}",
-            path.display()
+    if let Some((because, remedy)) = interpreter::blamed(path, errno) {
+        return failure.advise(because, remedy);
+    }
+    if errno == Errno::ENOEXEC {
+        // The hint asks for file(1), which few images have.
+        failure.remedy = Some(format!(
+            "of a script, begin the first line with #!/bin/sh; of a program, take one for this machine ({})",
+            std::env::consts::ARCH
         ));
-        failure.remedy =
-            Some(format!("put {interpreter} into the root file system, or use a static program"));
     }
     failure
-}
-
-/// What the file asks the kernel to start in its place: the PT_INTERP of ELF, or a script's first line.
-fn interpreter(path: &Path) -> Option<PathBuf> {
-    if !std::fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    // Should it have become a fifo since, nobody waits for its writer.
-    let how = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, how, Mode::empty()).ok()?);
-    match chroot::elf::Elf::read(&file) {
-        Ok(elf) => elf.interpreter,
-        Err(chroot::elf::ElfError::Script { interpreter, .. }) => Some(interpreter),
-        Err(_) => None,
-    }
-}
-
-/// The same in words. A script with the line ends of another system asks for "/bin/sh\r": that
-/// must be seen.
-fn interpreter_of(path: &Path) -> Option<String> {
-    Some(interpreter(path)?.to_string_lossy().escape_default().to_string())
 }
 
 /// A text that came from outside, as much of it as a message can bear.

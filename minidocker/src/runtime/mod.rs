@@ -11,6 +11,7 @@ mod devices;
 mod exec;
 mod fault;
 mod init;
+mod interpreter;
 mod mounts;
 mod plan;
 mod reason;

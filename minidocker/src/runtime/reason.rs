@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use chroot::MountError;
+use namespaces::idmap::IdMapError;
 use overlayfs::OverlayError;
 use security::SecurityError;
 use sys::{Errno, SysError};
@@ -37,13 +38,27 @@ pub(super) fn not_mounted(mount: &chroot::Mount, error: &MountError) -> Failure 
     let source = source.or_else(|| mount.fstype.clone()).unwrap_or_default();
     let message = format!("error mounting {source:?} to rootfs at {:?}", mount.destination);
     let at = mount.destination.display();
+    let source_is_dir = mount.source.as_ref().is_some_and(|s| s.is_dir());
     let is_tmpfs = mount.fstype.as_deref() == Some("tmpfs");
+    let elsewhere =
+        format!("name another place than {at}; in a container of the image, ls -ld {at} shows it");
     match error {
-        MountError::Call { source: e, .. } if e.errno() == Errno::ENOTDIR => Failure::of(message, e).advise(
-            format!("the image has something of another kind at {at}, or above it"),
-            format!(
-                "ls -ld {at} in the image; Check if the specified host path exists and is the expected type"
-            ),
+        MountError::Call { source: e, .. } if e.errno() == Errno::ENOTDIR => {
+            let what = if is_tmpfs || source_is_dir { "a directory" } else { "a file" };
+            Failure::of(message, e).advise(
+                format!(
+                    "{what} is mounted, and the image has something of another kind at {at}, or above it"
+                ),
+                if is_tmpfs {
+                    elsewhere
+                } else {
+                    format!("{elsewhere}; Check if the specified host path exists and is the expected type")
+                },
+            )
+        }
+        MountError::Call { source: e, .. } if e.errno() == Errno::ELOOP => Failure::of(message, e).advise(
+            format!("a symbolic link of the image at {at}, or above it, leads back to itself"),
+            elsewhere,
         ),
         MountError::Call { source: e, .. } if is_tmpfs && e.errno() == Errno::EINVAL => {
             Failure::of(message, e).advise(
@@ -54,6 +69,21 @@ pub(super) fn not_mounted(mount: &chroot::Mount, error: &MountError) -> Failure 
         // The path is said already.
         MountError::Call { source: e, .. } => Failure::of(message, e),
         other => Failure::of(message, other),
+    }
+}
+
+/// A helper has its own words, which stand in the first line.
+pub(super) fn no_maps(error: &IdMapError) -> Failure {
+    let failure = Failure::of("cannot write the id maps of the user namespace", error);
+    match error {
+        IdMapError::Refused(_, how, _) if how.starts_with("signal") => {
+            failure.advise("it was killed before it had done its work", "try again; dmesg tells whether memory had run out")
+        }
+        IdMapError::Refused(program, ..) => failure.advise(
+            format!("{} holds what is asked for against /etc/subuid and /etc/subgid, and needs root's rights by its set-uid bit", program.display()),
+            format!("grep \"^$USER:\" /etc/subuid /etc/subgid; ls -l {}", program.display()),
+        ),
+        _ => failure,
     }
 }
 
@@ -76,7 +106,7 @@ pub(super) fn no_working_dir(dir: &Path, error: std::io::Error) -> Failure {
         // Docker's words.
         Errno::EEXIST | Errno::ENOTDIR => {
             Failure::of(format!("Cannot mkdir: {at} is not a directory"), &call)
-                .advise("a file or a link without a target is there, or above it", remedy)
+                .advise("a file, or a link that leads to no directory, is there or above it", remedy)
         }
         Errno::EROFS | Errno::ENOENT | Errno::EACCES | Errno::EPERM => {
             Failure::of(format!("Cannot mkdir: {at}"), &call)

@@ -42,8 +42,7 @@ impl Failure {
         let mut failure = Self::ours(message);
         if let Some(call) = chain(error).find_map(|e| e.downcast_ref::<sys::SysError>()) {
             failure.call = Some(call.to_string());
-            failure.because = call.hint().map(|h| h.because.to_owned());
-            failure.remedy = call.hint().map(|h| h.remedy.to_owned());
+            (failure.because, failure.remedy) = security::advice(call).unzip();
         }
         for said in chain(error).map(in_words) {
             // What its effect quotes already isn't said twice.

@@ -68,6 +68,8 @@ pub struct Facts {
     pub uid_map: Vec<IdRange>,
     /// Its gid map; empty without one.
     pub gid_map: Vec<IdRange>,
+    /// Why these hold one id only.
+    pub why_single: Option<String>,
     /// `containers/<id>`, absolute.
     pub bundle: PathBuf,
     /// Read-only directories of the overlay, topmost first, absolute.
@@ -111,7 +113,7 @@ pub enum SpecError {
     #[error("uids and gids must be in range 0-2147483647")]
     IdRange,
     /// An id that the user namespace doesn't have: setresuid(2) would give EINVAL.
-    #[error("{kind} {id} has no place in the container's id map ({map}): it needs subordinate ids")]
+    #[error("{kind} {id} has no place in the container's id map ({map})")]
     Unmapped {
         /// `uid` or `gid`.
         kind: &'static str,
@@ -119,6 +121,8 @@ pub enum SpecError {
         id: u32,
         /// The ids that are there.
         map: String,
+        /// Why there is no more than one.
+        why_single: Option<String>,
     },
     /// A relative working directory.
     #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]

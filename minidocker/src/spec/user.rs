@@ -129,8 +129,8 @@ pub(super) fn mapped(mut user: ContainerUser, facts: &Facts) -> Result<Container
     if !facts.rootless {
         return Ok(user);
     }
-    check("uid", user.uid, &facts.uid_map)?;
-    check("gid", user.gid, &facts.gid_map)?;
+    check("uid", user.uid, &facts.uid_map, facts)?;
+    check("gid", user.gid, &facts.gid_map, facts)?;
     if facts.gid_map.iter().map(|range| range.count).sum::<u32>() <= 1 {
         user.groups.clear();
     }
@@ -142,7 +142,7 @@ pub(super) fn has(map: &[IdRange], id: u32) -> bool {
     map.iter().any(|range| id.checked_sub(range.inside).is_some_and(|offset| offset < range.count))
 }
 
-fn check(kind: &'static str, id: u32, map: &[IdRange]) -> Result<(), SpecError> {
+fn check(kind: &'static str, id: u32, map: &[IdRange], facts: &Facts) -> Result<(), SpecError> {
     if has(map, id) {
         return Ok(());
     }
@@ -155,5 +155,5 @@ fn check(kind: &'static str, id: u32, map: &[IdRange]) -> Result<(), SpecError> 
             n => write!(text, "{comma}{}-{}", range.inside, range.inside.saturating_add(n - 1)),
         };
     }
-    Err(SpecError::Unmapped { kind, id, map: text })
+    Err(SpecError::Unmapped { kind, id, map: text, why_single: facts.why_single.clone() })
 }

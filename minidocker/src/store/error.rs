@@ -25,12 +25,8 @@ impl Below {
     }
 
     fn of_call(call: &SysError) -> Self {
-        let hint = call.hint();
-        Self {
-            call: Some(call.to_string()),
-            because: hint.map(|h| h.because.to_owned()),
-            remedy: hint.map(|h| h.remedy.to_owned()),
-        }
+        let (because, remedy) = security::advice(call).unzip();
+        Self { call: Some(call.to_string()), because, remedy }
     }
 
     /// Two lines, without a call.
@@ -220,6 +216,9 @@ impl StoreError {
             ),
             Self::Unusable { source, .. } => {
                 let because = match source.errno() {
+                    _ if source.call() == "getcwd" => {
+                        Some("the directory that it is relative to was removed")
+                    }
                     Errno::ENOTDIR | Errno::EEXIST => Some("a file stands where a directory is wanted"),
                     Errno::EROFS => Some("it lies on a file system that is mounted read-only"),
                     _ => None,

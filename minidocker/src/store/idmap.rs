@@ -31,7 +31,10 @@ impl IdMapRecord {
     /// As seen from the parent of our user namespace: under `unshare -r` files have the same owners as
     /// without it, but other numbers.
     fn of(maps: &Maps) -> Result<Self, StoreError> {
-        let read = |map: std::io::Result<IdMap>| map.map_err(unread());
+        let read = |map: std::io::Result<IdMap>| match map {
+            Ok(map) if map.is_empty() => Err(no_ids()),
+            map => map.map_err(unread()),
+        };
         let (uids, gids) = (read(IdMap::of("self"))?, read(IdMap::of_groups("self"))?);
         let (uid_map, gid_map) = (through(&maps.uid, &uids), through(&maps.gid, &gids));
         Ok(Self { version: Self::VERSION, uid_map: uid_map.to_string(), gid_map: gid_map.to_string() })
@@ -55,6 +58,16 @@ impl IdMapRecord {
 fn through(map: &IdMap, ours: &IdMap) -> IdMap {
     let outside = |range: &Range| ours.to_outside(range.outside).unwrap_or(range.outside);
     IdMap(map.0.iter().map(|range| Range { outside: outside(range), ..*range }).collect())
+}
+
+fn no_ids() -> StoreError {
+    let message = "this process has no id in its user namespace".to_owned();
+    let why =
+        "/proc/self/uid_map is empty: nobody has written it yet (unshare -U), or something lies over it";
+    StoreError::InIdMap {
+        message,
+        below: Box::new(Below::advice(why, "unshare -r in place of unshare -U; umount what lies over /proc")),
+    }
 }
 
 fn unread() -> impl FnOnce(std::io::Error) -> StoreError {

@@ -98,6 +98,8 @@ impl Supervisor {
         (of_the_group.into_iter().try_for_each(sys::ignore_signal))
             .and_then(|()| sys::default_signals())
             .and_then(|()| sys::ignore_signal(Signal::SIGPIPE))
+            // A log or a record that may not grow is an error to be told, not our end.
+            .and_then(|()| sys::ignore_signal(Signal::SIGXFSZ))
             .map_err(SupervisorError::of(STARTED))?;
         sys::set_role(Role::Supervisor);
         let store = Store::open()?;

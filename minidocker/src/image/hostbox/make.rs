@@ -62,6 +62,7 @@ fn build(
     host: &Path,
     tree: &Path,
 ) -> Result<Vec<String>, ImageError> {
+    hold_descriptors(tree).map_err(ImageError::HostboxCall)?;
     let Chosen { programs, mut notices, absent, applets, watched } = choose(host, applets);
     let paths: Vec<PathBuf> = programs.iter().chain(&applets).map(|(_, path)| path.clone()).collect();
     let limit_bytes = LIMIT_BYTES - payload::PROGRAM.len() as u64;
@@ -91,13 +92,22 @@ fn build(
     }
     let real_shell = chroot::Root::open(host).and_then(|tree| tree.real(shell)).unwrap_or_default();
     files::write(tree, &real_shell).map_err(ImageError::HostboxCall)?;
-    trial(tree, shell, store.privilege()).map_err(ImageError::Hostbox)?;
+    trial(tree, shell).map_err(ImageError::Hostbox)?;
     name(store, layout, reference, tree, &Record::new(host, &report, absent, &watched))?;
     Ok(notices)
 }
 
 /// `applets` tells what a busybox can do: it stands in for what the host has not, or has in a form that
 /// can't be taken.
+/// Opens as many as the look at one program has open at once, and gives them back. Half-way the lack of
+/// descriptors (EMFILE) would pass for a program that is not there, and the image would be kept.
+fn hold_descriptors(tree: &Path) -> Result<(), SysError> {
+    const MOST: usize = 16;
+    let shown = || format!("AT_FDCWD, {tree:?}, O_RDONLY|O_CLOEXEC");
+    let open = |_| std::fs::File::open(tree).map_err(|e| SysError::of("openat", shown(), e));
+    (0..MOST).map(open).collect::<Result<Vec<_>, _>>().map(drop)
+}
+
 fn choose(host: &Path, applets: impl Fn(&Path, &Path) -> Vec<String>) -> Chosen {
     let mut chosen = Chosen::default();
     let busybox = match programs::find(host, "busybox") {

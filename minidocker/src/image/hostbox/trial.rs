@@ -7,9 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
-use sys::{CloneArgs, Cloned, SysError};
-
-use crate::store::Privilege;
+use sys::{CloneArgs, Cloned, Errno, SysError};
 
 /// The most of the shell's complaints that is shown, in bytes.
 const MOST_SHOWN: u64 = 2000;
@@ -19,7 +17,7 @@ const MOST_SHOWN: u64 = 2000;
 ///
 /// # Errors
 /// What the kernel, the loader or the shell says, in words.
-pub(super) fn trial(tree: &Path, shell: &Path, privilege: Privilege) -> Result<(), String> {
+pub(super) fn trial(tree: &Path, shell: &Path) -> Result<(), String> {
     let flags = rustix::fs::statvfs(tree).map_or(StatVfsMountFlags::empty(), |found| found.f_flag);
     if flags.contains(StatVfsMountFlags::NOEXEC) {
         return Ok(());
@@ -29,11 +27,11 @@ pub(super) fn trial(tree: &Path, shell: &Path, privilege: Privilege) -> Result<(
     match sys::clone3(&CloneArgs::default()).map_err(|e| e.to_string())? {
         Cloned::Child => {
             sys::set_sink(None);
-            let error = become_shell(tree, shell, privilege, &says);
-            let hint =
-                error.hint().map(|hint| format!("\n  because: {}\n  do: {}", hint.because, hint.remedy));
+            let error = become_shell(tree, shell, &says);
+            let advice = security::advice(&error);
+            let advice = advice.map(|(because, remedy)| format!("\n  because: {because}\n  do: {remedy}"));
             // The parent sees the exit code if this fails.
-            let _ = rustix::io::write(&says, format!("\n  {error}{}", hint.unwrap_or_default()).as_bytes());
+            let _ = rustix::io::write(&says, format!("\n  {error}{}", advice.unwrap_or_default()).as_bytes());
             sys::exit_now(127)
         }
         Cloned::Parent { pid, .. } => {
@@ -51,16 +49,19 @@ pub(super) fn trial(tree: &Path, shell: &Path, privilege: Privilege) -> Result<(
     }
 }
 
-fn become_shell(tree: &Path, shell: &Path, privilege: Privilege, says: &OwnedFd) -> SysError {
+fn become_shell(tree: &Path, shell: &Path, says: &OwnedFd) -> SysError {
     let entered = (|| {
         sys::pdeathsig()?;
-        if privilege == Privilege::Rootless {
-            // chroot(2) wants CAP_SYS_CHROOT: we have it in a user namespace of our own.
-            sys::borrowed_room()?;
-        }
         sys::set_no_new_privs()?;
         sys::chdir(tree)?;
-        sys::chroot(Path::new("."))
+        match sys::chroot(Path::new(".")) {
+            // chroot(2) wants CAP_SYS_CHROOT: we have it in a user namespace of our own.
+            Err(e) if e.errno() == Errno::EPERM => {
+                sys::borrowed_room()?;
+                sys::chroot(Path::new("."))
+            }
+            other => other,
+        }
     })();
     if let Err(error) = entered {
         return error;

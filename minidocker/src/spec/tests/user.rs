@@ -55,10 +55,7 @@ fn an_id_outside_of_the_map_is_refused_before_anything_is_made() {
     let mut request = request();
     request.config.user = "1000".to_owned();
     let refused = build(&ImageDefaults::default(), &request, &rootless(&[1])).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "uid 1000 has no place in the container's id map (0): it needs subordinate ids"
-    );
+    assert_eq!(refused.to_string(), "uid 1000 has no place in the container's id map (0)");
     let refused = build(&ImageDefaults::default(), &request, &rootless(&[1, 999])).unwrap_err();
     assert!(refused.to_string().contains("(0, 1-999)"), "{refused}");
     assert!(build(&ImageDefaults::default(), &request, &rootless(&[1, 65536])).is_ok());
