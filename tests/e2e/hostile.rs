@@ -31,6 +31,19 @@ fn our_own_binary_is_no_program_of_an_image() {
         assert!(out.err().contains("minidocker's own binary"), "{program}: {}", out.err());
         out.complains(126, "operation not permitted");
     }
+    // The kernel skips blanks and tabs behind #!, and takes a form feed for the first letter of a name.
+    std::fs::create_dir(dir.join("\u{c}")).unwrap();
+    std::os::unix::fs::symlink("/proc/self/exe", dir.join("\u{c}/sh")).unwrap();
+    std::fs::write(dir.join("script"), "#!\u{c}/sh\n").unwrap();
+    crate::in_rootfs(&md, &dir, &["/script"]).complains(126, "operation not permitted");
+    // And it reads a first line that the user may not read.
+    std::fs::write(dir.join("script"), "#!/proc/self/exe\n").unwrap();
+    std::fs::set_permissions(dir.join("script"), std::os::unix::fs::PermissionsExt::from_mode(0o111))
+        .unwrap();
+    let root = dir.to_str().unwrap();
+    let out = md.run(["run", "--rm", "-u", "1000", "--rootfs", root, "/script"]);
+    let out = out.complains(126, "permission denied");
+    crate::advised(&out, "  openat(AT_FDCWD, \"/script\", O_RDONLY) : EACCES (", "but not read it");
     md.nothing_left();
 }
 

@@ -96,7 +96,9 @@ impl Elf {
         file.rewind()?;
         file.take(256).read_to_end(&mut start)?;
         if let Some(line) = start.strip_prefix(b"#!") {
-            let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_start();
+            // Behind `#!` it skips blanks and tabs, and nothing else that looks white.
+            let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
+            let line = &line[line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count()..];
             let word = line.split(|b| matches!(b, b' ' | b'\t' | 0)).next().unwrap_or_default();
             let argument = OsStr::from_bytes(line[word.len()..].trim_ascii()).to_owned();
             return Err(ElfError::Script { interpreter: OsStr::from_bytes(word).into(), argument });

@@ -74,6 +74,8 @@ fn a_script_is_named_with_its_interpreter() {
         ("#!/bin/sh\necho", "/bin/sh", ""),
         ("#! /usr/bin/env python3\n", "/usr/bin/env", "python3"),
         ("#!\t/bin/awk\t-f  -v x \n", "/bin/awk", "-f  -v x"),
+        ("#!\r/bin/sh\n", "\r/bin/sh", ""),
+        ("#! \x0c/sh x\n", "\x0c/sh", "x"),
         ("#!", "", ""),
     ] {
         match read_bytes(text.as_bytes()) {

@@ -117,6 +117,11 @@ fn forbidden(name: &str, call: &str) -> (&'static str, String) {
             "this user may not search a directory above it (no x bit)",
             format!("run it as another user (-u), or chmod a+x the directories above {name} in the image"),
         ),
+        "openat" => (
+            "this user may execute it, but not read it: so nobody can see whether its first line leads to \
+             minidocker's own binary on the host",
+            format!("chmod a+r {name} in the image, or run it as a user who may read it (-u)"),
+        ),
         "execve" => (
             "it is no regular file, but a fifo, a socket or a device",
             "name a program of the image".to_owned(),
@@ -151,24 +156,34 @@ fn runnable(path: &Path) -> Result<PathBuf, SysError> {
     Ok(path.to_owned())
 }
 
-/// Whether running `path` would run our own binary, which lies on the host: by /proc/self/exe, a link
-/// to it, or a script or program whose interpreter that is. A payload that keeps such a file open
+/// Refuses what would run our own binary, which lies on the host: /proc/self/exe, a link to it, a script
+/// or program whose interpreter that is, and what nobody but the kernel can look into. A payload that keeps such a file open
 /// could write to it when we have ended (CVE-2019-5736). The path is resolved again by execve(2), because a
 /// script can't be run by a descriptor that exec closes (execveat(2), BUGS): who swaps the file in that
 /// instant, on a volume shared with him, is not seen.
-fn is_our_own(path: &Path) -> bool {
+fn is_safe(path: &Path) -> Result<(), SysError> {
     let file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
-    let Some(ours) = file(Path::new("/proc/self/exe")) else { return false };
-    interpreter::chain(path).any(|path| file(&path) == Some(ours))
+    let Some(ours) = file(Path::new("/proc/self/exe")) else { return Ok(()) };
+    let mut last = path.to_owned();
+    for path in interpreter::chain(path) {
+        if file(&path) == Some(ours) {
+            return Err(SysError::new("execve", format!("{path:?}"), Errno::EPERM));
+        }
+        last = path;
+    }
+    match rustix::fs::access(&last, rustix::fs::Access::READ_OK) {
+        // The chain ended where we could look no further; the kernel can.
+        Err(rustix::io::Errno::ACCESS) => {
+            Err(SysError::new("openat", format!("AT_FDCWD, {last:?}, O_RDONLY"), Errno::EACCES))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Becomes the program; comes back only with the failure.
 pub(super) fn become_program(plan: &Plan, path: &Path) -> Failure {
     // Any time has passed since it was found.
-    let safe = runnable(path).and_then(|path| match is_our_own(&path) {
-        true => Err(SysError::new("execve", format!("{path:?}"), Errno::EPERM)),
-        false => Ok(()),
-    });
+    let safe = runnable(path).and_then(|path| is_safe(&path));
     if let Err(refused) = safe {
         return explain(&path.to_string_lossy(), &refused);
     }
