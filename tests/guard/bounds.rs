@@ -62,14 +62,15 @@ pub(crate) fn hold(who: &str, command: &str, counts: &Counts) {
         let (calls, percent) = slack(kind);
         let most = bound.map(|bound| bound + calls + bound * percent / 100);
         if lower {
-            bounds.insert(key, bound.map_or(*count, |bound| bound.min(*count)));
-        } else if most.is_none_or(|most| *count > most) {
+            bounds.insert(key.clone(), bound.map_or(*count, |bound| bound.min(*count)));
+        }
+        if most.is_none_or(|most| *count > most) && !(lower && bound.is_none()) {
             let _ = writeln!(
                 above,
                 "  {key} {count}, the bound is {}",
                 bound.map_or("missing".into(), |b| b.to_string())
             );
-        } else if bound.is_some_and(|bound| *count + calls + bound / 10 < bound) {
+        } else if !lower && bound.is_some_and(|bound| *count + calls + bound / 10 < bound) {
             let _ = writeln!(below, "  {key} {count}, the bound is {}", bound.unwrap_or_default());
         }
     }

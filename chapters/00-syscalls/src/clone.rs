@@ -58,16 +58,24 @@ pub enum Cloned {
     },
 }
 
+/// unshare(2): a caller with threads gets EINVAL.
+fn alone(needed: bool) -> nix::Result<()> {
+    let threads = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if needed && threads() > 1 { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
 /// Makes a child that shares our memory, as vfork(2) does: we stand still until it has executed a
 /// program or ended, with what `child` returns. No page table is copied, and no page afterwards.
 ///
 /// # Errors
-/// `EAGAIN` (pids.max, RLIMIT_NPROC), `ENOMEM`.
+/// `EINVAL`: another thread would run meanwhile. `EAGAIN` (pids.max, RLIMIT_NPROC), `ENOMEM`.
 pub fn vfork(child: &mut dyn FnMut() -> isize) -> Result<Pid> {
     let (mut stack, how) = (vec![0; 256 << 10], sched::CloneFlags::CLONE_VM | sched::CloneFlags::CLONE_VFORK);
     call("clone", &[&Plain("CLONE_VM|CLONE_VFORK|SIGCHLD")], || {
-        // SAFETY: the child has a stack of its own, and of our memory and our locks it uses what it likes,
-        // because no thread of ours runs before it is gone from this memory (CLONE_VFORK).
+        alone(true)?;
+        // SAFETY: the child has a stack of its own. It may use our memory, locks and heap, for our only thread
+        // stands still (CLONE_VFORK) until the child has left this memory. It leaves it half-changed only
+        // if it is killed alone: nobody knows its number yet, and the OOM killer ends all who share a memory.
         unsafe { sched::clone(Box::new(child), &mut stack, how, Some(libc::SIGCHLD)) }
     })
 }
@@ -96,10 +104,7 @@ pub fn clone3(args: &CloneArgs<'_>) -> Result<Cloned> {
     let cgroup = || args.cgroup.map_or(String::new(), |c| format!(", cgroup={}", c.shown()));
     let shown = By(|| format!("{{flags={}, exit_signal=SIGCHLD{}}}", flags.shown(), cgroup()));
     let mut made = call("clone3", &[&shown], || {
-        let threads = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-        if !args.flags.is_empty() && threads() > 1 {
-            return Err(Errno::EINVAL);
-        }
+        alone(!args.flags.is_empty())?;
         // SAFETY: `raw` and `pidfd` outlive the call; without CLONE_VM and with a null stack the child
         // is a copy of us, as after fork(2), and goes on behind this line with its own memory.
         Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of_val(&raw)) })

@@ -56,12 +56,11 @@ fn close_range(first: u32, last: u32) -> Result {
         Err(e) if matches!(e.errno(), Errno::ENOSYS | Errno::EPERM) => {
             let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
             let numbers: Vec<u32> = open.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
-            for number in numbers.into_iter().filter(|n| (first..=last).contains(n)) {
-                let _ = call("close", &[&Plain(number)], || {
-                    // SAFETY: as above. The listing's own descriptor is closed already, which gives EBADF.
-                    Errno::result(unsafe { libc::close(number as RawFd) })
-                });
-            }
+            numbers.into_iter().filter(|n| (first..=last).contains(n)).for_each(|number| {
+                // SAFETY: as above. The listing's own descriptor is closed already, which gives EBADF.
+                let close = || Errno::result(unsafe { libc::close(number as RawFd) });
+                let _ = call("close", &[&Plain(number)], close);
+            });
             Ok(())
         }
         other => other,

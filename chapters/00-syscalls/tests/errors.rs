@@ -174,3 +174,10 @@ fn who_is_not_dumpable_closes_its_memory() {
     // Its files of /proc are root's then (proc(5)).
     assert_eq!((closed, readable()), (rustix::process::geteuid().is_root(), true));
 }
+
+#[test]
+fn a_process_with_threads_gets_no_child_in_its_memory() {
+    // This harness has two threads at least.
+    let e = sys::vfork(&mut || 0).unwrap_err();
+    assert_eq!(e.to_string(), "clone(CLONE_VM|CLONE_VFORK|SIGCHLD) : EINVAL (Invalid argument)");
+}

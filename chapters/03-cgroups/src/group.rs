@@ -127,7 +127,7 @@ impl Group {
     /// end of a container it is mostly enough.
     ///
     /// # Errors
-    /// [`CgroupError::NotOurs`].
+    /// [`CgroupError::NotOurs`]; [`CgroupError::Call`]: the parent can't be removed.
     pub fn remove_empty(&self) -> Result<bool, CgroupError> {
         for dir in &self.dirs {
             let parent = ours(dir)?;

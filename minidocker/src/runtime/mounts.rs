@@ -73,7 +73,8 @@ pub(super) fn mount(
 
 fn attach(root: &Root, source: &Source, mount: &Mount) -> Result<(), sys::SysError> {
     let to = &mount.destination;
-    let is_dir = source.path.is_dir();
+    let kind = rustix::fs::fstat(&source.tree).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    let is_dir = kind.is_ok_and(|kind| kind == FileType::Directory);
     let place = if is_dir { root.make_dir_all(to, 0o755) } else { root.make_file(to) }?;
     sys::move_mount(source.tree.as_fd(), place.as_fd())?;
     let top = root.open_in(to, OFlags::PATH)?;

@@ -104,7 +104,7 @@ pub fn reap(supervisor: Pid) {
     let _ = sys::waitpid(supervisor);
 }
 
-/// All that the child needs, made before the clone.
+/// What the child executes, made before the clone.
 struct Exec {
     null: File,
     args: [CString; 4],

@@ -45,6 +45,8 @@ pub(super) fn make(
 ) -> Result<Vec<String>, ImageError> {
     layout.sweep();
     let tree = store.layers().join(format!(".tmp-{}-hostbox", std::process::id()));
+    // Numbers of processes come again, in a pid namespace of its own soon: that one was killed.
+    crate::store::remove_tree(store, &tree)?;
     let made = std::fs::create_dir(&tree)
         .map_err(|e| ImageError::HostboxCall(SysError::of("mkdir", format!("{tree:?}, 0777"), e)))
         .and_then(|()| build(store, layout, reference, host, &tree));

@@ -36,14 +36,16 @@ pub(super) fn trial(tree: &Path, shell: &Path) -> Result<(), String> {
         }
         Cloned::Parent { pid, .. } => {
             drop(says);
-            let mut text = String::new();
-            let read = std::fs::File::from(said).take(MOST_SHOWN).read_to_string(&mut text);
+            let mut text = Vec::new();
+            // What was read before an error is still worth telling.
+            let _ = std::fs::File::from(said).take(MOST_SHOWN).read_to_end(&mut text);
+            let text = String::from_utf8_lossy(&text);
             let status = sys::waitpid(pid).map_err(|e| e.to_string())?;
             match status.code() {
                 Some(0) => Ok(()),
                 // A failed call of ours begins a line of its own.
                 _ if text.starts_with('\n') => Err(format!("sh -c true: {status:?}{text}")),
-                _ => Err(format!("sh -c true: {status:?} {}", read.map_or("", |_| text.trim()))),
+                _ => Err(format!("sh -c true: {status:?} {}", text.trim())),
             }
         }
     }
