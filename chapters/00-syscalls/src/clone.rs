@@ -70,7 +70,7 @@ fn alone(needed: bool) -> nix::Result<()> {
 /// # Errors
 /// `EINVAL`: another thread would run meanwhile. `EAGAIN` (pids.max, RLIMIT_NPROC), `ENOMEM`.
 pub fn vfork(child: &mut dyn FnMut() -> isize) -> Result<Pid> {
-    let (mut stack, how) = (vec![0; 256 << 10], sched::CloneFlags::CLONE_VM | sched::CloneFlags::CLONE_VFORK);
+    let (mut stack, how) = (vec![0; 64 << 10], sched::CloneFlags::CLONE_VM | sched::CloneFlags::CLONE_VFORK);
     call("clone", &[&Plain("CLONE_VM|CLONE_VFORK|SIGCHLD")], || {
         alone(true)?;
         // SAFETY: the child has a stack of its own. It may use our memory, locks and heap, for our only thread
