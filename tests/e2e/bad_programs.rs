@@ -77,6 +77,26 @@ fn what_is_no_program_is_126() {
 }
 
 #[test]
+fn an_interpreter_that_can_t_be_run_is_named_with_its_reason() {
+    let md = kit::ours!();
+    let dir = rootfs(&md);
+    fs::write(dir.join("closed"), "x").unwrap();
+    program(&dir, "words", "just words\n");
+    std::os::unix::fs::symlink("circle", dir.join("circle")).unwrap();
+    for (asks, errno, because) in [
+        ("/closed", "EACCES", "has no x bit for this user, or lies on a mount with noexec: /closed"),
+        ("/bin", "EACCES", "the interpreter that it names is a directory: /bin"),
+        ("/words", "ENOEXEC", "is neither ELF for this machine nor a script that begins with #!: /words"),
+        ("/circle", "ELOOP", "is a link that leads back to itself: /circle"),
+    ] {
+        program(&dir, "script", format!("#!{asks}\n"));
+        let out = crate::in_rootfs(&md, &dir, &["/script"]).complains(126, "exec /script: ");
+        crate::advised(&out, &format!(" : {errno} ("), because);
+    }
+    md.nothing_left();
+}
+
+#[test]
 fn a_fifo_is_no_program_and_nobody_waits_for_its_writer() {
     let md = kit::ours!();
     let dir = rootfs(&md);
