@@ -17,6 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempPath;
@@ -213,7 +214,9 @@ impl Layout {
         let named = match rustix::fs::openat(CWD, &self.dir, how, Mode::from_raw_mode(0o644)) {
             Ok(file) => return Ok((file.into(), None)),
             // With a name it would fail as well, and tempfile's error has no errno.
-            Err(e @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) => Err(e.into()),
+            Err(e @ (Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::ROFS)) => {
+                Err(e.into())
+            }
             Err(_) => tempfile::Builder::new().prefix(TMP).permissions(readable).tempfile_in(&self.dir),
         };
         let (file, tmp) = named.map_err(io_error("openat", &self.dir))?.into_parts();
