@@ -214,9 +214,7 @@ impl Layout {
         let named = match rustix::fs::openat(CWD, &self.dir, how, Mode::from_raw_mode(0o644)) {
             Ok(file) => return Ok((file.into(), None)),
             // With a name it would fail as well, and tempfile's error has no errno.
-            Err(e @ (Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::ROFS)) => {
-                Err(e.into())
-            }
+            Err(e @ (Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::ROFS)) => Err(e.into()),
             Err(_) => tempfile::Builder::new().prefix(TMP).permissions(readable).tempfile_in(&self.dir),
         };
         let (file, tmp) = named.map_err(io_error("openat", &self.dir))?.into_parts();
