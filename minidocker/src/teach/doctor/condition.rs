@@ -131,6 +131,7 @@ fn fill(line: &str, facts: &Facts) -> String {
     let limit =
         facts.files.iter().find(|(path, text)| path.contains("/user/max_") && **text == Ok("0".to_owned()));
     let limit = limit.map(|(path, _)| path.replace("/proc/sys/", "").replace('/', "."));
+    let no_tun = facts.refused("/dev/net/tun").is_none_or(|r| r.errno == "ENOENT");
     let (pids, most) = facts.groups.pids.clone().unwrap_or_default();
     let values = [
         ("{user}", facts.asker.name.clone()),
@@ -141,6 +142,7 @@ fn fill(line: &str, facts: &Facts) -> String {
         ("{pids}", pids),
         ("{most}", most.to_string()),
         ("{covered}", facts.proc_covered.join(" ")),
+        ("{load_tun}", if no_tun { "sudo modprobe tun && " } else { "" }.to_owned()),
         ("{helper}", facts.asker.helper.clone().unwrap_or_default().1),
     ];
     let filled = values.iter().fold(line.to_owned(), |line, (name, value)| line.replace(name, value));

@@ -97,6 +97,8 @@ pub struct Facts {
     pub env: BTreeMap<String, String>,
     /// What was tried, as `room/what`: the room is `user` (a user namespace) or `root`.
     pub tried: BTreeMap<String, Outcome>,
+    /// By what it is seen that /proc is of another pid namespace.
+    pub proc_of_others: Option<String>,
     /// Mounts that hide part of /proc.
     pub proc_covered: Vec<String>,
     /// Whether `/` is the root of a mount; None: can't be seen.
@@ -129,6 +131,11 @@ impl Facts {
 
     pub(super) fn is_there(&self, path: &str) -> bool {
         self.there.iter().any(|there| there == path)
+    }
+
+    /// Whether this user is surely not root over the machine: of uid 0 only /proc could tell that.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.asker.rootful && (self.asker.uid != 0 || self.is_there("/proc/self"))
     }
 
     /// The refusal of a try of this room, `user/mount`.

@@ -112,6 +112,11 @@ fn of_this_process(facts: &mut Facts, under: &impl Fn(&str) -> PathBuf) {
             facts.proc_covered = below.map(|point| (*point).to_owned()).collect();
         }
     }
+    let number = fs::read_link(under("/proc/self")).ok().and_then(|link| link.to_str()?.parse::<u32>().ok());
+    let ours = std::process::id();
+    facts.proc_of_others = number
+        .filter(|number| *number != ours)
+        .map(|number| format!("/proc/self leads to {number}, and this process is {ours}"));
     let status = text(&under("/proc/self/status")).unwrap_or_default();
     facts.seccomp = status.lines().find_map(|line| line.strip_prefix("Seccomp:")?.trim().parse().ok());
 }

@@ -65,7 +65,8 @@ pub fn explain(call: &str) -> Option<(String, String)> {
     let [remedy, _] = found.remedies.into_iter().next()?;
     // A call that showed it says no more than the one that failed.
     let seen = if found.seen.contains(" : E") { String::new() } else { format!(": {}", found.seen) };
-    Some((format!("{}{seen}", found.title), format!("{remedy} (minidocker doctor tells more)")))
+    // Behind the reason, not the remedy: that one is to be typed as it stands.
+    Some((format!("{}{seen} (minidocker doctor tells more)", found.title), remedy))
 }
 
 #[cfg(test)]

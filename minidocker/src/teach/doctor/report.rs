@@ -18,7 +18,11 @@ const TAG: usize = 8;
 #[must_use]
 pub fn text(diagnosis: &Diagnosis, bold: bool) -> String {
     let facts = &diagnosis.facts;
-    let who = if facts.asker.rootful { "as root" } else { "as a plain user" };
+    let who = match (facts.asker.rootful, facts.is_plain()) {
+        (true, _) => "as root",
+        (_, true) => "as a plain user",
+        _ => "as uid 0",
+    };
     let of = if facts.distribution.is_empty() { "an unnamed distribution" } else { &facts.distribution };
     let mut out = format!("Linux {} on {}, {of}, {who}\n", facts.kernel, facts.machine);
     for found in &diagnosis.found {
@@ -29,16 +33,40 @@ pub fn text(diagnosis: &Diagnosis, bold: bool) -> String {
         out.push_str("\nWhat could not be seen here:\n");
         facts.unseen.iter().for_each(|what| wrapped(&mut out, "", what));
     }
-    let works = facts.tried.values().filter(|tried| **tried == Outcome::Works).count();
     let count = |level| diagnosis.found.iter().filter(|found| found.level == level).count();
     let end = match (count(Level::Stops), count(Level::Limits)) {
-        (0, 0) => "nothing stands in the way of a container".to_owned(),
-        (0, n) => format!("containers run; {n} thing{} not", if n == 1 { " does" } else { "s do" }),
-        (n, _) => format!("no container runs: {n} reason{}", if n == 1 { "" } else { "s" }),
+        (0, 0) => "Nothing stands in the way of a container.".to_owned(),
+        (0, n) => format!("Containers run; {} what works.", conditions(n, "limit")),
+        (n, 0) => format!("No container runs: {} all of them.", conditions(n, "stop")),
+        (n, more) => {
+            let more = format!("{more} limit{} the rest", if more == 1 { "s" } else { "" });
+            format!("No container runs: {} all of them; {more}.", conditions(n, "stop"))
+        }
     };
+    let unexplained = unexplained(diagnosis);
+    if !unexplained.is_empty() {
+        out.push_str("\nWhat was refused, for a reason that can't be seen from here:\n");
+        unexplained.iter().for_each(|call| wrapped(&mut out, "", call));
+    }
     // Writing to a String can't fail.
-    let _ = writeln!(out, "\n{works} of {} tries work; {end}.", facts.tried.len());
+    let _ = writeln!(out, "\n{end}");
     out
+}
+
+fn conditions(count: usize, does: &str) -> String {
+    if count == 1 { format!("1 condition {does}s") } else { format!("{count} conditions {does}") }
+}
+
+/// What was tried of a container's making and refused, where no condition names a reason.
+fn unexplained(diagnosis: &Diagnosis) -> Vec<&str> {
+    let room = if diagnosis.facts.asker.rootful { "root/" } else { "user/" };
+    let of_room = diagnosis.facts.tried.iter().filter(|(what, _)| what.starts_with(room));
+    let refused = of_room.filter_map(|(_, outcome)| match outcome {
+        Outcome::Refused(refusal) => Some(refusal.call.as_str()),
+        _ => None,
+    });
+    let told = |call: &&str| diagnosis.found.iter().any(|found| found.seen.contains(*call));
+    if diagnosis.is_stopped() { Vec::new() } else { refused.filter(|call| !told(call)).collect() }
 }
 
 /// One condition.
@@ -111,7 +139,13 @@ pub fn class(diagnosis: &Diagnosis) -> String {
         facts.kernel,
         facts.machine,
         if facts.distribution.is_empty() { "-" } else { &facts.distribution },
-        if facts.asker.rootful { "root" } else { "plain" },
+        if facts.asker.rootful {
+            "root"
+        } else if facts.is_plain() {
+            "plain"
+        } else {
+            "unknown"
+        },
         if facts.groups.kind.is_empty() { "-" } else { &facts.groups.kind },
         ids(Level::Stops),
         ids(Level::Limits),

@@ -85,6 +85,7 @@ type Case = (&'static str, fn(&mut Facts));
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     ("no-proc", |f| f.there.retain(|path| path != "/proc/self")),
+    ("proc-of-others", |f| f.proc_of_others = Some("/proc/self leads to 71, and this process is 7".into())),
     ("in-docker", |f| refuse(f, "user/private-mounts", "EPERM")),
     ("in-codespaces", |f| { f.env.insert("CODESPACES".into(), "true".into()); refuse(f, "user/clone", "ENOSYS"); }),
     ("in-podman", |f| { f.there.push("/run/.containerenv".into()); refuse(f, "user/proc", "EPERM"); }),
@@ -164,6 +165,87 @@ fn each_condition_is_found_where_it_holds_and_has_its_words() {
     let sections = include_str!("conditions.txt").lines().filter(|line| line.starts_with('[')).count();
     assert_eq!(sections, all.len(), "each section has its row");
     assert!(all.iter().all(|id| words(id).contains("what: ")));
+}
+
+/// What is to be done elsewhere, or by hand.
+const PROSE: [&str; 6] = ["in Docker: ", "in Windows: ", "on ", "put ", "start ", "boot with "];
+
+#[test]
+fn what_is_to_be_done_can_be_typed_as_it_is_printed() {
+    let mut typed = 0;
+    for (id, change) in CASES {
+        let mut facts = healthy();
+        change(&mut facts);
+        let diagnosis = Diagnosis::of(facts);
+        for line in diagnosis.found.iter().flat_map(|found| &found.remedies).map(|[todo, _]| todo) {
+            if line.starts_with("install ") || PROSE.iter().any(|begin| line.starts_with(begin)) {
+                continue;
+            }
+            let shell = std::process::Command::new("sh").args(["-n", "-c", line]).output().unwrap();
+            assert!(shell.status.success() && shell.stderr.is_empty(), "{id}: {line}: {shell:?}");
+            typed += 1;
+        }
+    }
+    assert!(typed > 30, "{typed} lines were typed");
+}
+
+#[test]
+fn tun_is_loaded_only_where_it_is_missing() {
+    let remedy = |errno| {
+        let mut facts = healthy();
+        refuse(&mut facts, "/dev/net/tun", errno);
+        Diagnosis::of(facts).found[0].remedies[0][0].clone()
+    };
+    assert_eq!(remedy("ENOENT"), "sudo modprobe tun && sudo chmod 0666 /dev/net/tun");
+    assert_eq!(remedy("EACCES"), "sudo chmod 0666 /dev/net/tun");
+}
+
+#[test]
+fn the_last_line_counts_the_conditions_above_it() {
+    let end = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = healthy();
+        change(&mut facts);
+        let shown = text(&Diagnosis::of(facts), false);
+        (
+            shown.matches("[stops]").count(),
+            shown.matches("[limits]").count(),
+            shown.lines().last().unwrap().to_owned(),
+        )
+    };
+    let told = |stops, limits, line: &str| (stops, limits, line.to_owned());
+    assert_eq!(end(&|_| ()), told(0, 0, "Nothing stands in the way of a container."));
+    let none = |f: &mut Facts| f.asker.subordinate = [0, 0];
+    assert_eq!(end(&none), told(0, 2, "Containers run; 2 conditions limit what works."));
+    let full = |f: &mut Facts| f.store.free_mib = Some(3);
+    assert_eq!(end(&full), told(1, 0, "No container runs: 1 condition stops all of them."));
+    let line = "No container runs: 1 condition stops all of them; 2 limit the rest.";
+    let both = |f: &mut Facts| {
+        none(f);
+        full(f);
+    };
+    assert_eq!(end(&both), told(1, 2, line));
+}
+
+#[test]
+fn a_refusal_that_no_condition_explains_is_shown() {
+    let mut facts = healthy();
+    refuse(&mut facts, "user/sysfs", "EBUSY");
+    let shown = text(&Diagnosis::of(facts), false);
+    assert!(
+        shown.contains("for a reason that can't be seen from here:\n          user/sysfs() : EBUSY"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn without_proc_nobody_says_whether_uid_0_is_root() {
+    let mut facts = healthy();
+    facts.there.clear();
+    facts.asker = Asker { name: "root".to_owned(), ..Asker::default() };
+    let diagnosis = Diagnosis::of(facts.clone());
+    assert!(text(&diagnosis, false).contains(", as uid 0\n"));
+    assert!(class(&diagnosis).contains(" user=unknown "));
+    assert_eq!(ids(facts), ["no-proc"]);
 }
 
 #[test]

@@ -7,8 +7,10 @@ const REFUSED: &str = "clone3:EPERM clone3:ENOSYS clone:EPERM clone:ENOSYS unsha
 
 #[rustfmt::skip] // a row: what it stops, which failed calls it explains, by what it is recognised
 pub(super) const ALL: &[Condition] = &[
-    Condition { id: "no-proc", needs: &[Need::Run], calls: "openat:ENOENT",
+    Condition { id: "no-proc", needs: &[Need::Run], calls: "openat:ENOENT openat:ENOTDIR readlink:ENOENT write:ENOENT link:ENOENT",
         holds: |f| (!f.is_there("/proc/self")).then(|| "/proc/self is missing".to_owned()) },
+    Condition { id: "proc-of-others", needs: &[Need::User], calls: "openat:EACCES openat:EPERM openat:ENOENT write:EACCES write:EPERM",
+        holds: |f| f.proc_of_others.clone() },
     Condition { id: "in-docker", needs: &[Need::Run], calls: REFUSED,
         holds: |f| { confined(f, f.is_there("/.dockerenv") && !f.env.contains_key("CODESPACES"), "/.dockerenv is there") } },
     Condition { id: "in-codespaces", needs: &[Need::Run], calls: REFUSED,

@@ -21,5 +21,5 @@ pub(super) const ALL: &[Condition] = &[
 ];
 
 fn plain(f: &Facts) -> Option<()> {
-    (!f.asker.rootful).then_some(())
+    f.is_plain().then_some(())
 }

@@ -25,7 +25,7 @@ pub(super) const ALL: &[Condition] = &[
         holds: |f| { (f.root_is_mount == Some(false)).then(|| "/ is not the root of a mount in /proc/self/mountinfo".to_owned()) } },
     Condition { id: "userns-refused", needs: &[Need::User], calls: "",
         holds: |f| {
-            let known = f.seccomp == Some(2) || f.root_is_mount != Some(true);
+            let known = f.seccomp == Some(2) || f.proc_of_others.is_some() || f.root_is_mount != Some(true);
             let known = known || [APPARMOR, DEBIAN].iter().any(|path| f.file(path).is_some());
             let refusal = f.refused("user/clone").or_else(|| f.refused("user/id-maps"))?;
             (!known && ["EPERM", "EACCES"].contains(&&*refusal.errno)).then(|| refusal.call.clone())
@@ -50,12 +50,12 @@ pub(super) const ALL: &[Condition] = &[
 
 fn lacks(f: &Facts, which: usize, file: &str) -> Option<String> {
     let inside = f.asker.why_single.as_ref().is_some_and(|why| why.contains("has one id itself"));
-    (!f.asker.rootful && !inside && f.asker.subordinate[which] == 0)
+    (f.is_plain() && !inside && f.asker.subordinate[which] == 0)
         .then(|| format!("{file} has no line for {}", f.asker.name))
 }
 
 /// A helper matters only to who has ids to map.
 fn helper(f: &Facts, kind: &str, words: &str) -> Option<String> {
     let (found, what) = f.asker.helper.as_ref()?;
-    (!f.asker.rootful && f.asker.subordinate != [0, 0] && found == kind).then(|| format!("{what}{words}"))
+    (f.is_plain() && f.asker.subordinate != [0, 0] && found == kind).then(|| format!("{what}{words}"))
 }
