@@ -229,3 +229,40 @@ fn a_target_that_is_a_circle_of_links_or_below_a_file_is_told() {
     let _ = run("--tmpfs", "/dangling").ok().stdout_is("ran").quiet();
     md.nothing_left();
 }
+
+#[test]
+fn proc_that_is_empty_or_of_others_is_named() {
+    kit::require!(
+        !Minidocker::is_docker() && Who::all().len() > 1,
+        "not-root",
+        "only root mounts a world for others"
+    );
+    let empty = "mount -t tmpfs none /proc";
+    for who in Who::all() {
+        let md = Minidocker::fresh(env!("CARGO_BIN_EXE_minidocker"), *who);
+        let run = |world: &str| md.call(kit::words("run --rm hostbox true")).in_world(world).run().code(125);
+        told(
+            &run(empty),
+            "cannot write ",
+            "index.json\") : ENOENT",
+            "/proc is not mounted: /proc/self is missing",
+        );
+        // The layout is there, hostbox isn't.
+        let _ = md.line("run --rm none-such true").code(125);
+        let out = run(empty);
+        told(
+            &out,
+            "hostbox can't be made",
+            "\"/proc/self/fd\", ",
+            "/proc is not mounted: /proc/self is missing",
+        );
+        assert!(out.err().lines().any(|line| line.ends_with("mount -t proc proc /proc")), "{out:?}");
+        if *who != Who::Me {
+            let out = run("exec unshare -p -f \"$@\"");
+            let why = "/proc shows the processes of another pid namespace: /proc/self leads to ";
+            crate::advised(&out, "", why);
+            assert!(out.err().ends_with("  do: sudo unshare -p -f --mount-proc"), "{out:?}");
+        }
+        md.nothing_left();
+    }
+}

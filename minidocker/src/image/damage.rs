@@ -110,7 +110,8 @@ pub(super) fn below(error: &Error) -> Below {
                 "use that one, or set MINIDOCKER_ROOT to a directory of another name",
             );
         }
-        Error::Io { path, source } if is_no_file(source.errno()) => {
+        // Of a write ENOENT is no word about that file: its new one got no name (by /proc/self/fd).
+        Error::Io { path, source } if is_no_file(source.errno()) && source.call() != "write" => {
             let is_directory = source.errno() == Errno::EISDIR;
             let because = is_directory.then(|| "a directory stands in the place of the file".to_owned());
             (path, because, Below::of(error))

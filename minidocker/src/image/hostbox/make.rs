@@ -64,7 +64,7 @@ fn build(
     host: &Path,
     tree: &Path,
 ) -> Result<Vec<String>, ImageError> {
-    hold_descriptors(tree).map_err(ImageError::HostboxCall)?;
+    hold_descriptors().map_err(ImageError::HostboxCall)?;
     let Chosen { programs, mut notices, absent, applets, watched } = choose(host, applets);
     let paths: Vec<PathBuf> = programs.iter().chain(&applets).map(|(_, path)| path.clone()).collect();
     let limit_bytes = LIMIT_BYTES - payload::PROGRAM.len() as u64;
@@ -99,17 +99,20 @@ fn build(
     Ok(notices)
 }
 
-/// `applets` tells what a busybox can do: it stands in for what the host has not, or has in a form that
-/// can't be taken.
 /// Opens as many as the look at one program has open at once, and gives them back. Half-way the lack of
 /// descriptors (EMFILE) would pass for a program that is not there, and the image would be kept.
-fn hold_descriptors(tree: &Path) -> Result<(), SysError> {
+///
+/// So would the lack of /proc, by whose /proc/self/fd files are found; that is what is opened here.
+fn hold_descriptors() -> Result<(), SysError> {
     const MOST: usize = 16;
-    let shown = || format!("AT_FDCWD, {tree:?}, O_RDONLY|O_CLOEXEC");
-    let open = |_| std::fs::File::open(tree).map_err(|e| SysError::of("openat", shown(), e));
+    let fds = "/proc/self/fd";
+    let shown = || format!("AT_FDCWD, {fds:?}, O_RDONLY|O_CLOEXEC");
+    let open = |_| std::fs::File::open(fds).map_err(|e| SysError::of("openat", shown(), e));
     (0..MOST).map(open).collect::<Result<Vec<_>, _>>().map(drop)
 }
 
+/// `applets` tells what a busybox can do: it stands in for what the host has not, or has in a form that
+/// can't be taken.
 fn choose(host: &Path, applets: impl Fn(&Path, &Path) -> Vec<String>) -> Chosen {
     let mut chosen = Chosen::default();
     let busybox = match programs::find(host, "busybox") {
