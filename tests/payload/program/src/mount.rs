@@ -32,6 +32,11 @@ const FLAGS: [(&str, MsFlags, bool); 19] = [
     ("slave", MsFlags::MS_SLAVE, true),
 ];
 
+/// What a mount has of its own, apart from its file system: these bits statvfs(3) and mount(2) share.
+const KEPT: MsFlags =
+    MsFlags::MS_RDONLY.union(MsFlags::MS_NOSUID).union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
+const PROPAGATION: MsFlags = MsFlags::MS_PRIVATE.union(MsFlags::MS_SHARED).union(MsFlags::MS_SLAVE);
+
 /// What was asked for.
 #[derive(Default)]
 struct Asked {
@@ -67,15 +72,18 @@ pub(crate) fn main(arguments: &[String]) -> Result<u8> {
 }
 
 fn mount(asked: &Asked) -> Result<()> {
-    let (mut flags, mut data) = (MsFlags::empty(), Vec::new());
+    let (mut flags, mut named, mut data) = (MsFlags::empty(), MsFlags::empty(), Vec::new());
     for option in asked.options.iter().filter(|option| *option != "defaults") {
         match FLAGS.iter().find(|(name, ..)| name == option) {
-            Some((_, flag, set)) => flags.set(*flag, *set),
+            Some((_, flag, set)) => {
+                flags.set(*flag, *set);
+                named |= *flag;
+            }
             // For the file system itself.
             None => data.push(option.as_str()),
         }
     }
-    let alone = MsFlags::MS_REMOUNT | MsFlags::MS_PRIVATE | MsFlags::MS_SHARED | MsFlags::MS_SLAVE;
+    let alone = MsFlags::MS_REMOUNT | PROPAGATION;
     let (source, target) = match asked.paths.as_slice() {
         [target] if flags.intersects(alone) => (None, target),
         [source, target] => (Some(Path::new(source)), target),
@@ -85,9 +93,29 @@ fn mount(asked: &Asked) -> Result<()> {
     if needs_type && asked.fstype.is_none() {
         bail!("{target}: which file system? Say it with -t TYPE");
     }
-    let data = data.join(",");
+    // mount(2) takes one operation a call, and passes over what else is there.
+    let kinds = MsFlags::MS_BIND | MsFlags::MS_REC | MsFlags::MS_REMOUNT;
+    if named.intersects(PROPAGATION) && !(PROPAGATION | MsFlags::MS_REC).contains(named) {
+        bail!("{target}: mount it first, and then say mount --make-private (or -shared, -slave) {target}");
+    }
+    if named.contains(MsFlags::MS_MOVE) && named != MsFlags::MS_MOVE {
+        bail!("{target}: move it first, and then say mount -o remount,bind,... {target}");
+    }
+    let (target, data) = (Path::new(target), data.join(","));
     let data = (!data.is_empty()).then_some(data.as_str());
-    Ok(sys::mount(source, Path::new(target), asked.fstype.as_deref(), flags, data)?)
+    sys::mount(source, target, asked.fstype.as_deref(), flags, data)?;
+    let own = named.difference(kinds);
+    if flags.contains(MsFlags::MS_BIND) && !flags.contains(MsFlags::MS_REMOUNT) && !own.is_empty() {
+        let flags = flags.difference(MsFlags::MS_REC) | inherited(target)?.difference(own);
+        sys::mount(None, target, None, flags | MsFlags::MS_REMOUNT, None)?;
+    }
+    Ok(())
+}
+
+/// What a bind has from its source. In a user namespace it can't be taken away (mount_namespaces(7)).
+fn inherited(target: &Path) -> Result<MsFlags> {
+    let found = rustix::fs::statvfs(target).with_context(|| format!("statvfs({target:?})"))?;
+    Ok(MsFlags::from_bits_truncate(found.f_flag.bits() as _) & KEPT)
 }
 
 /// The lines of proc_pid_mounts(5) in the words of mount(8).

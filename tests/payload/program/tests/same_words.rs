@@ -88,6 +88,30 @@ fn mount_shows_the_table_as_util_linux_does_and_mounts() {
 }
 
 #[test]
+fn a_bind_with_options_has_them_and_those_of_its_source() {
+    require!(userns_allowed(), "no-userns", WHY);
+    for words in ["-o bind,ro", "-r --bind", "-o bind,noexec,nodev", "--bind -o noatime", "-o rbind,ro,exec"]
+    {
+        let script = format!(
+            "d=$(mktemp -d); mount -t tmpfs -o size=4k none $d; mkdir $d/a $d/t $d/o\n\
+             mount {words} $d/a $d/t; $A mount {words} $d/a $d/o\n\
+             for m in t o; do grep \" $d/$m \" /proc/self/mountinfo | cut -d' ' -f6; done; umount -l $d; rmdir $d"
+        );
+        let both = sh(&script);
+        let (theirs, ours) = both.trim_end().split_once('\n').unwrap();
+        assert_eq!(ours, theirs, "{words}");
+    }
+    // What its source has already stays, which util-linux knows since 2.39: a user namespace demands it.
+    let script = "d=$(mktemp -d); mount -t tmpfs -o nosuid none $d; $A mount -o bind,ro $d $d\n\
+                  grep \" $d \" /proc/self/mountinfo | tail -n 1 | cut -d' ' -f6; umount $d; umount $d; rmdir $d";
+    assert_eq!(sh(script), "ro,nosuid,relatime\n");
+    let script = "$A mount --bind --make-private /tmp /tmp 2>&1 || echo code $?";
+    let told =
+        "mount: /tmp: mount it first, and then say mount --make-private (or -shared, -slave) /tmp\ncode 32\n";
+    assert_eq!(sh(script), told);
+}
+
+#[test]
 fn ps_and_id_say_what_procps_and_coreutils_say() {
     require!(userns_allowed(), "no-userns", WHY);
     for words in ["id", "id -u", "id -un", "id -G", "id -g -n", "id root", "id -u daemon"] {

@@ -29,9 +29,18 @@ pub(super) fn try_in_child(work: impl FnOnce() -> String) -> Result<(String, Exi
     }
 }
 
-/// As [`try_in_child`], where only the words count.
+/// As [`try_in_child`], where the words of a child that ended well count, or else the reason why there are none.
+pub(super) fn answer_of_child(work: impl FnOnce() -> String) -> std::result::Result<String, String> {
+    match try_in_child(work) {
+        Ok((said, ExitStatus::Exited(0))) => Ok(said),
+        Ok((_, end)) => Err(format!("the child ended by itself: {end:?}")),
+        Err(e) => Err(format!("no child: {}: {:?}", e.call(), e.errno())),
+    }
+}
+
+/// As [`answer_of_child`], where the verdict doesn't hang on it.
 pub(super) fn said_by_child(work: impl FnOnce() -> String) -> String {
-    try_in_child(work).map_or_else(|e| format!("{}: {:?}", e.call(), e.errno()), |(said, _)| said)
+    answer_of_child(work).unwrap_or_else(|why| why)
 }
 
 /// An empty directory that nobody else has, in a place where one can be made.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::Finding;
-use super::child::{private_dir, said_by_child};
+use super::child::{answer_of_child, private_dir};
 use super::host::{Host, id_of};
 
 /// More steps than any path has; at the real root `..` stays where it is.
@@ -14,18 +14,19 @@ pub(super) fn files(host: &Host) -> Finding {
     let root = Path::new("/");
     let Some(before) = id_of(root) else { return Finding::new(None, "stat(\"/\") fails") };
     // The child says what happened, and which root it had in the end.
-    let said = said_by_child(|| {
+    let said = answer_of_child(|| {
         let way =
             climb().map_or_else(|e| format!("{}: {:?}", e.call(), e.errno()), |()| "chroot, ..".to_owned());
         let names = fs::read_dir(root).map_or(0, Iterator::count);
         format!("{}\n{way}\n{names}", id_of(root).unwrap_or_default())
     });
-    let mut lines = said.lines();
-    let (after, way, names) = (
-        lines.next().unwrap_or_default(),
-        lines.next().unwrap_or_default(),
-        lines.next().unwrap_or_default(),
-    );
+    let said = match said {
+        Ok(said) => said,
+        Err(why) => return Finding::new(None, why),
+    };
+    let [after, way, names] = said.lines().collect::<Vec<_>>()[..] else {
+        return Finding::new(None, format!("the child was cut short: {said:?}"));
+    };
     if after != before {
         return Finding::new(false, format!("{way}: out of it, / has {names} names now"));
     }
