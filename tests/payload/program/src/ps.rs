@@ -1,12 +1,13 @@
-//! `ps [-o COLUMNS]`: the processes that /proc shows, one a line. Every `ps` of the book's examples is
-//! one of these; `-e`, `-A`, `aux` and `-f` add nothing, as in busybox, for all are shown anyway.
+//! `ps [-o COLUMNS] [-p PIDS]`: the processes that /proc shows, one a line. `-e`, `-A`, `-w` and `ax` add
+//! nothing, as in busybox: all are shown anyway, and at any width. What has other columns in procps
+//! (`-f`, `-l`, `u`) is refused: those of `-o` are all there are.
 
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::users::{self, Entry};
 
@@ -29,24 +30,69 @@ struct Column {
     heading: String,
 }
 
+/// What was asked for.
+#[derive(Default)]
+struct Asked {
+    columns: Vec<Column>,
+    /// Of `-p`. None: all.
+    pids: Option<Vec<i32>>,
+}
+
 pub(crate) fn main(arguments: &[String]) -> Result<u8> {
-    let mut columns = Vec::new();
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        if let Some(list) = word.strip_prefix("-o") {
-            let list = if list.is_empty() { words.next().map_or("", String::as_str) } else { list };
-            columns.extend(parse(list)?);
-        } else if !word.trim_start_matches('-').chars().all(|c| "eAafuxlw".contains(c)) {
-            bail!("no option {word}: ps [-e] [-o COLUMN[=HEADING],...]");
-        }
-    }
+    let Asked { mut columns, pids } = asked(arguments)?;
     if columns.is_empty() {
         columns = parse(DEFAULT)?;
     }
-    let all = processes(Path::new("/proc"));
+    let mut all = processes(Path::new("/proc"));
     ensure!(!all.is_empty(), "/proc shows no process: is it mounted?");
+    all.retain(|process| pids.as_ref().is_none_or(|pids| pids.contains(&process.pid)));
     crate::print(&table(&columns, &all, &users::users()))?;
-    Ok(0)
+    // As in procps, 1 tells that nobody has these numbers.
+    Ok(u8::from(all.is_empty()))
+}
+
+/// Letters may share a word; the value of `-o` and `-p` is what stands behind the letter, or the next word.
+fn asked(arguments: &[String]) -> Result<Asked> {
+    let mut asked = Asked::default();
+    let mut everything = false;
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let (dash, letters) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
+        ensure!(!letters.is_empty(), "no option {word:?}");
+        for (at, letter) in letters.char_indices() {
+            match letter {
+                'o' | 'p' if dash => {
+                    let behind = Some(&letters[at + 1..]).filter(|behind| !behind.is_empty());
+                    let list = behind.or_else(|| words.next().map(String::as_str));
+                    let list = list.with_context(|| format!("-{letter} wants a list behind it"))?;
+                    if letter == 'o' {
+                        asked.columns.extend(parse(list)?);
+                    } else {
+                        asked.pids.get_or_insert_default().extend(numbers(list)?);
+                    }
+                    break;
+                }
+                'e' | 'A' if dash => everything = true,
+                'a' | 'x' | 'w' => {}
+                'f' | 'l' | 'u' => {
+                    bail!("no option {word}: say the columns by -o, as in -o pid,ppid,user,args")
+                }
+                _ => bail!("no option {word}: ps [-e] [-o COLUMN[=HEADING],...] [-p PID,...]"),
+            }
+        }
+    }
+    if everything {
+        asked.pids = None;
+    }
+    Ok(asked)
+}
+
+fn numbers(list: &str) -> Result<Vec<i32>> {
+    let number = |word: &str| match word.parse() {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => bail!("-p {list}: {word:?} is no number of a process"),
+    };
+    list.split([',', ' ']).map(number).collect()
 }
 
 /// `pid,comm=` : names, and after `=` another heading; without any heading no line of headings is shown.
@@ -161,6 +207,40 @@ mod tests {
              10    1 a) b) c  a -x two words\n"
         );
         assert_eq!(shown("stat=,sid="), "S 1\nS 0\nR 9\n");
+    }
+
+    fn understood(words: &str) -> Result<(Vec<String>, Option<Vec<i32>>)> {
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        let Asked { columns, pids } = asked(&words)?;
+        Ok((columns.into_iter().map(|c| c.name).collect(), pids))
+    }
+
+    #[test]
+    fn letters_may_share_a_word_and_the_last_may_have_its_value_in_it() {
+        for words in
+            ["-e -o pid,comm", "-eo pid,comm", "-Aopid,comm", "ax -wo pid -o comm", "-o pid,comm -e -p 7"]
+        {
+            let (columns, pids) = understood(words).unwrap();
+            assert_eq!((columns.join(","), pids), ("pid,comm".to_owned(), None), "{words}");
+        }
+        for words in ["-o comm= -p 7,9", "-p7,9 -o comm=", "-p 7 -p 9 -ocomm="] {
+            assert_eq!(understood(words).unwrap(), (vec!["comm".to_owned()], Some(vec![7, 9])), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused_and_never_passed_over() {
+        let refused = |words| understood(words).unwrap_err().to_string();
+        for word in ["-f", "-ef", "aux", "-l"] {
+            let told = format!("no option {word}: say the columns by -o, as in -o pid,ppid,user,args");
+            assert_eq!(refused(word), told);
+        }
+        assert!(refused("-T").starts_with("no option -T: ps [-e] "));
+        assert!(refused("--pid").starts_with("no option --pid: "));
+        assert_eq!(refused("-"), "no option \"-\"");
+        assert_eq!(refused("-o"), "-o wants a list behind it");
+        assert_eq!(refused("-p 1,x"), "-p 1,x: \"x\" is no number of a process");
+        assert_eq!(refused("-p 0"), "-p 0: \"0\" is no number of a process");
     }
 
     #[test]

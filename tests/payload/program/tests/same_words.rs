@@ -125,6 +125,12 @@ fn ps_and_id_say_what_procps_and_coreutils_say() {
     let sleeping: Vec<_> = words.iter().filter(|w| w[2] == "sleep").collect();
     assert_eq!(sleeping.len(), 2, "{text}");
     assert_eq!(sleeping[0], sleeping[1]);
+    for words in ["ps -o comm= -p 1", "ps -eo pid=,comm= | grep '^ *1 ' | tr -d ' '", "ps -p 1 -o args="] {
+        assert_eq!(same("", words).lines().count(), 1, "{words}");
+    }
+    for words in ["ps -o comm= -p 999999", "ps -p 999999 -o comm"] {
+        assert!(same("", &format!("{words} || echo code $?")).ends_with("code 1\n"), "{words}");
+    }
 }
 
 #[test]
