@@ -38,7 +38,7 @@ enum Word {
     Climb,
     /// The book: its mistakes, then its pages below the target folder.
     Book(book::Book),
-    /// Death and failure at the system calls of run, kill and rm: a sample, or all of them.
+    /// Death and failure at the system calls of run, start, kill and rm: a sample, or all of them.
     Faults(faults::Faults),
     /// What a start and a build cost.
     #[command(subcommand)]

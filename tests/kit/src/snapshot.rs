@@ -128,7 +128,14 @@ fn mountinfo() -> Vec<String> {
 pub(crate) fn mount_points(marks: &[String]) -> Vec<String> {
     let lines = mountinfo();
     let ours = lines.iter().filter(|l| marks.iter().any(|m| l.contains(m.as_str())));
-    ours.filter_map(|l| l.split(' ').nth(4)).map(|p| p.replace("\\040", " ")).collect()
+    ours.filter_map(|l| l.split(' ').nth(4)).map(plain).collect()
+}
+
+/// Blanks, tabs, newlines and backslashes stand there as \ooo.
+fn plain(field: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(field.to_owned(), |text, (code, plain)| text.replace(code, plain))
 }
 
 /// The directories of all cgroup hierarchies that are mounted here, the roots left out.
@@ -169,4 +176,12 @@ pub(crate) fn cgroups_of(ids: &[String]) -> Vec<PathBuf> {
     let short = |id: &String| if is_id(id) { id[..12].to_owned() } else { id.clone() };
     let marks: Vec<String> = ids.iter().map(short).collect();
     all_cgroups().into_iter().filter(|c| marks.iter().any(|m| names(c).contains(m))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_mount_point_is_named_as_it_is() {
+        assert_eq!(super::plain(r"/a\040b\011c\012d\134e"), "/a b\tc\nd\\e");
+    }
 }

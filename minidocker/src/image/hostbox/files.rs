@@ -91,11 +91,11 @@ pub(super) fn link(tree: &Path, name: &str, to: &Path) -> Result<(), SysError> {
     }
 }
 
-/// Puts our own program there: as `holes`, and by the names `instead_of`, of what the host lacks.
+/// Puts our own `program` there: as `holes`, and by the names `instead_of`, of what the host lacks.
 /// Gives the reason where it can't run in this tree.
-pub(super) fn carry(tree: &Path, instead_of: &[&str]) -> Result<Option<String>, SysError> {
+pub(super) fn carry(tree: &Path, program: &[u8], instead_of: &[&str]) -> Result<Option<String>, SysError> {
     let bin = Root::open(tree)?.make_dir_all(Path::new("/bin"), 0o755)?;
-    put(&bin, HOLES, payload::PROGRAM, 0o755)?;
+    put(&bin, HOLES, program, 0o755)?;
     // Static, it needs nothing; otherwise the libc that the shell has brought along.
     if let Err(why) = chroot::needs_of(tree, &Path::new("/bin").join(HOLES)) {
         rustix::fs::unlinkat(&bin, HOLES, AtFlags::empty()).map_err(|e| failed("unlinkat", HOLES, e))?;
@@ -212,7 +212,7 @@ mod tests {
         // Of the host nothing but its shell.
         let tree = tempfile::tempdir().unwrap();
         chroot::assemble(Path::new("/"), &["/bin/sh".into()], tree.path(), u64::MAX).unwrap();
-        assert_eq!(carry(tree.path(), &payload::FILL_INS).unwrap(), None);
+        assert_eq!(carry(tree.path(), payload::PROGRAM, &payload::FILL_INS).unwrap(), None);
         for name in payload::FILL_INS {
             let link = std::fs::read_link(tree.path().join("bin").join(name)).unwrap();
             assert_eq!(link, Path::new(HOLES));
@@ -227,11 +227,14 @@ mod tests {
     #[test]
     fn without_the_libc_that_it_was_linked_with_our_own_is_left_out_and_named() {
         let tree = tempfile::tempdir().unwrap();
-        let needs_nothing = chroot::needs_of(tree.path(), Path::new("/bin/holes"));
-        assert!(needs_nothing.is_err(), "it isn't there yet");
-        let said = carry(tree.path(), &["ps"]).unwrap();
-        // Static, it needs nothing; otherwise this empty tree has no libc.
-        assert_eq!(said.is_none(), tree.path().join("bin/holes").exists());
-        assert_eq!(said.is_none(), tree.path().join("bin/ps").is_symlink());
+        // A dynamic program of the host, in a tree that has nothing which it needs.
+        let dynamic = std::fs::read("/bin/ls").unwrap();
+        let needs = chroot::needs_of(Path::new("/"), Path::new("/bin/ls")).unwrap();
+        kit::require!(needs.len() > 1, "no-dynamic-ls", "the ls of this machine is static");
+        let why = carry(tree.path(), &dynamic, &["ps"]).unwrap().unwrap();
+        let lacking = needs.iter().any(|need| why.contains(&need.display().to_string()));
+        assert!(lacking && why.contains("No such file or directory"), "{why}");
+        let left: Vec<_> = std::fs::read_dir(tree.path().join("bin")).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 }

@@ -77,7 +77,7 @@ fn build(
     let taken = |path: &PathBuf| !report.refused.iter().any(|r| r.program == *path);
     let lacks = |name: &&str| !programs.iter().any(|(n, path)| n == name && taken(path));
     let lacking: Vec<&str> = FILL_INS.into_iter().filter(lacks).collect();
-    if let Some(why) = files::carry(tree, &lacking).map_err(ImageError::HostboxCall)? {
+    if let Some(why) = files::carry(tree, payload::PROGRAM, &lacking).map_err(ImageError::HostboxCall)? {
         let without = lacking.into_iter().chain([files::HOLES]);
         notices.extend(without.map(|name| format!("hostbox has no {name}: our own can't run: {why}")));
     }

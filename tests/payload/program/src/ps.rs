@@ -108,7 +108,10 @@ fn parse(list: &str) -> Result<Vec<Column>> {
             other => other,
         };
         ensure!(known.contains(&name), "no column {name}: one of {}", known.join(", "));
-        let usual = if name == "args" { "COMMAND".to_owned() } else { name.to_uppercase() };
+        let usual = match name {
+            "comm" | "args" => "COMMAND".to_owned(),
+            _ => name.to_uppercase(),
+        };
         columns.push(Column { name: name.to_owned(), heading: heading.map_or(usual, str::to_owned) });
     }
     Ok(columns)
@@ -127,14 +130,24 @@ fn process(dir: &Path, pid: i32) -> Option<Process> {
     let stat = String::from_utf8_lossy(&stat);
     // The name may hold blanks and parentheses.
     let (head, tail) = stat.rsplit_once(')')?;
-    let comm = head.split_once('(')?.1.to_owned();
+    let comm = shown(head.split_once('(')?.1);
     let cmdline = fs::read(dir.join("cmdline")).unwrap_or_default();
     let words = String::from_utf8_lossy(&cmdline);
-    let words = words.trim_end_matches('\0').replace('\0', " ");
+    let words = shown(&words.trim_end_matches('\0').replace('\0', " "));
     // The kernel's own threads have none.
     let args = if words.is_empty() { format!("[{comm}]") } else { words };
     let uid = fs::metadata(dir).ok()?.uid();
     Some(Process { pid, uid, comm, args, stat: tail.split_whitespace().map(str::to_owned).collect() })
+}
+
+/// A process chooses its own words: none of them breaks a line or tells the terminal anything. As procps has it.
+fn shown(text: &str) -> String {
+    let plain = |c: char| match c {
+        '\n' => ' ',
+        c if c.is_control() => '?',
+        c => c,
+    };
+    text.chars().map(plain).collect()
 }
 
 fn table(columns: &[Column], all: &[Process], users: &[Entry]) -> String {
@@ -183,7 +196,7 @@ mod tests {
         for (pid, stat, cmdline) in [
             ("1", "1 (init) S 0 1 1 0", &b"/sbin/init\0"[..]),
             ("2", "2 (kthreadd) S 0 0 0 0", b""),
-            ("10", "10 (a) b) c) R 1 10 9 0", b"a\0-x\0two words\0"),
+            ("10", "10 (a) b) c) R 1 10 9 0", b"a\0-x\0two\nwo\x1brds\0"),
             // It ended while we looked.
             ("11", "", b""),
         ] {
@@ -203,8 +216,8 @@ mod tests {
     fn processes_are_shown_by_their_numbers() {
         assert_eq!(
             shown("pid,ppid,comm,args"),
-            "PID PPID COMM     COMMAND\n  1    0 init     /sbin/init\n  2    0 kthreadd [kthreadd]\n \
-             10    1 a) b) c  a -x two words\n"
+            "PID PPID COMMAND  COMMAND\n  1    0 init     /sbin/init\n  2    0 kthreadd [kthreadd]\n \
+             10    1 a) b) c  a -x two wo?rds\n"
         );
         assert_eq!(shown("stat=,sid="), "S 1\nS 0\nR 9\n");
     }
