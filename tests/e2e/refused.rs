@@ -266,3 +266,53 @@ fn proc_that_is_empty_or_of_others_is_named() {
         md.nothing_left();
     }
 }
+
+#[test]
+fn proc_that_is_read_only_is_named_whoever_writes_the_maps() {
+    kit::require!(
+        !Minidocker::is_docker() && Who::all().len() > 1,
+        "not-root",
+        "only root mounts a world for others"
+    );
+    let read_only = "mount --bind /proc /proc; mount -o remount,bind,ro /proc";
+    let remedy = "  do: sudo mount -o remount,bind,rw /proc";
+    for who in Who::all().iter().filter(|who| **who != Who::Me) {
+        let md = Minidocker::fresh(env!("CARGO_BIN_EXE_minidocker"), *who);
+        let run = || md.call(kit::words("run --rm hostbox true")).in_world(read_only).run().code(125);
+        let out = run();
+        let write = "write(\"/proc/self/setgroups\", \"deny\", 4) : EROFS";
+        told(&out, "hostbox can't be made: its sh can't be tried", write, "/proc is mounted read-only");
+        assert!(out.err().ends_with(remedy), "{out:?}");
+        md.line("run --rm hostbox true").ok();
+        // With subordinate ids newuidmap says it, without them our own write(2).
+        let out = run();
+        told(&out, "cannot write the id maps of the user namespace", "", "/proc is mounted read-only");
+        assert!(out.err().ends_with(remedy), "{out:?}");
+        let layers = md.root().join("layers");
+        for layer in fs::read_dir(&layers).unwrap().map(|entry| entry.unwrap().path()) {
+            if layer.is_dir() {
+                fs::rename(&layer, layer.with_extension("gone")).unwrap();
+            }
+        }
+        let out = run();
+        told(&out, "", "", "/proc is mounted read-only");
+        assert!(out.err().ends_with(remedy), "{out:?}");
+        md.nothing_left();
+    }
+}
+
+#[test]
+fn a_store_without_room_for_hostbox_is_named() {
+    kit::require!(
+        !Minidocker::is_docker() && Who::all().len() > 1,
+        "not-root",
+        "only root mounts a world for others"
+    );
+    let small = "mount -t tmpfs -o mode=700,size=3m none \"$ROOT\"; chown \"$OWNER:$OWNER\" \"$ROOT\"";
+    for who in Who::all() {
+        let md = Minidocker::fresh(env!("CARGO_BIN_EXE_minidocker"), *who);
+        let out = md.call(kit::words("run --rm hostbox true")).in_world(small).run().code(125);
+        told(&out, "hostbox can't be made", "copy_file_range(\"/", &md.root().display().to_string());
+        assert!(out.err().contains("  do: export MINIDOCKER_ROOT=/var/tmp/minidocker-$(id -u)"), "{out:?}");
+    }
+}

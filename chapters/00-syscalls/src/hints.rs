@@ -52,7 +52,7 @@ pub fn hint(call: &str, errno: Errno, args: &str) -> Option<Hint> {
         (_, EFBIG) => ("a file may not grow as large as it has to: RLIMIT_FSIZE is reached", "ulimit -f unlimited; where ulimit -Hf forbids that, in a new login or by root"),
         (_, ENOSYS) => ("the kernel is older than this call (Linux 5.11 and newer have all that we need), or a seccomp filter around us hides it",
             "uname -r; inside Docker or Podman: --security-opt seccomp=unconfined"),
-        (_, ENOSPC | EDQUOT) => ("the file system is full, has no inode left, or this user's quota is reached", "df -h and df -i of the path; minidocker rm frees what containers wrote, MINIDOCKER_ROOT moves the store"),
+        (_, ENOSPC | EDQUOT) => ("the file system is full, has no inode left, or this user's quota is reached", "df -h; df -i; what shows 100% is full: minidocker rm frees what containers wrote, MINIDOCKER_ROOT moves the store"),
         (_, EROFS) => ("it lies on a file system that is mounted read-only", "findmnt -T and the path shows which; MINIDOCKER_ROOT moves the store"),
         _ => return None,
     };

@@ -22,6 +22,23 @@ pub fn advice(failed: &SysError) -> Option<(String, String)> {
     Some((because, remedy))
 }
 
+/// Why no id map can be written by way of /proc, and what to do. A helper's words would not tell it:
+/// newuidmap(1) says what open(2) said to it, or that the process is another user's. `None`: it is as usual.
+#[must_use]
+pub fn unfit_proc() -> Option<(String, String)> {
+    let flags = rustix::fs::statvfs("/proc").map_or(rustix::fs::StatVfsMountFlags::empty(), |fs| fs.f_flag);
+    if flags.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        let because = "/proc is mounted read-only, and id maps are written there";
+        return Some((because.to_owned(), "sudo mount -o remount,bind,rw /proc".to_owned()));
+    }
+    let shown = std::fs::read_link("/proc/self").ok()?.to_str()?.parse::<u32>().ok()?;
+    let ours = std::process::id();
+    let because = format!(
+        "/proc shows the processes of another pid namespace: /proc/self leads to {shown}, and this process is {ours}"
+    );
+    (shown != ours).then(|| (because, "sudo unshare -p -f --mount-proc".to_owned()))
+}
+
 /// What can't be read is taken for there: then the hint says what is likely.
 fn has(one: Capability) -> bool {
     sys::capget().map_or(true, |sets| sets.effective & 1 << one.index() != 0)
@@ -53,6 +70,11 @@ fn wanted(call: &str, errno: Errno, args: &str) -> Option<Capability> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn proc_of_this_machine_is_as_usual() {
+        assert_eq!(unfit_proc(), None);
+    }
 
     #[test]
     fn each_call_asks_for_one_capability() {

@@ -39,6 +39,6 @@ pub use become_user::{
 pub use caps::Capability;
 pub use capset::{CapSet, DOCKER_DEFAULT, capability, last_cap, parse_capability};
 pub use error::SecurityError;
-pub use lacking::advice;
+pub use lacking::{advice, unfit_proc};
 pub use paths::{MASKED_PATHS, READONLY_PATHS, mask_path, masked_paths, readonly_path, readonly_root};
 pub use rlimits::{Rlimit, UNLIMITED, resource, set_rlimits};

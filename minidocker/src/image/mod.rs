@@ -87,6 +87,14 @@ pub enum ImageError {
     /// A call failed that was to make it.
     #[error("hostbox can't be made")]
     HostboxCall(#[source] sys::SysError),
+    /// A call failed that was to make it, because there is no room for it.
+    #[error("hostbox can't be made")]
+    HostboxRoom {
+        /// The store's root: the call may name the file of the host that was copied.
+        store: PathBuf,
+        /// `ENOSPC` or `EDQUOT`.
+        source: sys::SysError,
+    },
     /// The layout on disk, a layer, or a directory that was to become one.
     #[error("{}", damage::shown(.0))]
     Images(images::Error),
@@ -109,6 +117,16 @@ impl ImageError {
             Self::Damaged { why, remedy, .. } => Below::advice(why, remedy),
             Self::NotFound { unread: Some(below), .. } => Below::clone(below),
             Self::Images(e) => damage::below(e),
+            Self::HostboxRoom { store, source } => {
+                let store = store.display();
+                Below {
+                    because: Some(format!(
+                        "the file system of the store {store} is full, has no inode left, or this user's quota is reached"
+                    )),
+                    remedy: Some(format!("df -h {store}; df -i {store}")),
+                    ..Below::of(source)
+                }
+            }
             Self::Layer { source, .. } | Self::Store(source) => source.below(),
             other => Below::of(other),
         }

@@ -75,6 +75,10 @@ pub(super) fn not_mounted(mount: &chroot::Mount, error: &MountError) -> Failure 
 /// A helper has its own words, which stand in the first line.
 pub(super) fn no_maps(error: &IdMapError) -> Failure {
     let failure = Failure::of("cannot write the id maps of the user namespace", error);
+    let unfit = || matches!(error, IdMapError::Refused(..)).then(security::unfit_proc).flatten();
+    if let Some((because, remedy)) = unfit() {
+        return failure.advise(because, remedy);
+    }
     match error {
         IdMapError::Refused(_, how, _) if how.starts_with("signal") => {
             failure.advise("it was killed before it had done its work", "try again; dmesg tells whether memory had run out")

@@ -167,13 +167,21 @@ fn told(error: &(dyn Error + 'static)) -> Told {
     (in_one_line(error, below.call.as_deref(), ToString::to_string), below)
 }
 
+/// What a helper says has no call of ours, and a /proc that is unfit is not what it blames.
+fn of_spawn(error: &namespaces::SpawnError) -> Told {
+    let (message, below) = told(error);
+    let unfit = || security::unfit_proc().map(|(because, remedy)| Below::advice(because, remedy));
+    let unfit = below.call.is_none().then(unfit).flatten();
+    (message, unfit.unwrap_or(below))
+}
+
 fn with_maps<T: Serialize + DeserializeOwned, E: Error + 'static>(
     maps: &Maps,
     work: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, StoreError> {
     let (result, pipe) = std::io::pipe().map_err(StoreError::call("pipe2", "O_CLOEXEC"))?;
     let cloned = namespaces::clone(CloneFlags::CLONE_NEWUSER, Some(maps), None);
-    match cloned.map_err(|e| in_child(told(&e)))? {
+    match cloned.map_err(|e| in_child(of_spawn(&e)))? {
         Cloned::Child => {
             drop(result);
             let written = serde_json::to_writer(pipe, &work().map_err(|e| told(&e)));

@@ -9,7 +9,7 @@ use images::{
 
 use chroot::Refused;
 use payload::FILL_INS;
-use sys::SysError;
+use sys::{Errno, SysError};
 
 use super::programs::{self, EXTRA, Found, GUARANTEED, appeared, is_on_path, settled};
 use super::record::{ANNOTATION, Record};
@@ -52,9 +52,18 @@ pub(super) fn make(
         .and_then(|()| build(store, layout, reference, host, &tree));
     // Before any error of it: the tree is worth nothing.
     let removed = crate::store::remove_tree(store, &tree);
-    let notices = made?;
+    let notices = made.map_err(|e| for_want_of_room(store, e))?;
     removed?;
     Ok(notices)
+}
+
+fn for_want_of_room(store: &Store, error: ImageError) -> ImageError {
+    match error {
+        ImageError::HostboxCall(source) if matches!(source.errno(), Errno::ENOSPC | Errno::EDQUOT) => {
+            ImageError::HostboxRoom { store: store.root().to_owned(), source }
+        }
+        other => other,
+    }
 }
 
 fn build(
@@ -247,6 +256,22 @@ mod tests {
                 format!("hostbox has no {name}: this machine has none\n  do: install the package of {name}");
             assert_eq!(chosen.notices.contains(&notice), ["grep", "wc"].contains(&name), "{name}");
             assert!(chosen.absent.contains(&name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_the_stores_whatever_the_call_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("store");
+        let store = Store::at(root.clone(), crate::store::Privilege::Rootless).unwrap();
+        for (errno, full) in [(Errno::ENOSPC, true), (Errno::EDQUOT, true), (Errno::EIO, false)] {
+            let call = SysError::new("copy_file_range", "\"/usr/lib/libc.so.6\"".to_owned(), errno);
+            let below = for_want_of_room(&store, ImageError::HostboxCall(call)).below();
+            assert!(below.call.unwrap().starts_with("copy_file_range(\"/usr/lib/libc.so.6\") : E"));
+            let root = root.display();
+            assert_eq!(below.remedy, full.then(|| format!("df -h {root}; df -i {root}")));
+            let because = below.because.unwrap_or_default();
+            assert_eq!(because.starts_with(&format!("the file system of the store {root} is full, ")), full);
         }
     }
 

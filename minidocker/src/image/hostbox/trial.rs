@@ -44,7 +44,7 @@ pub(super) fn trial(tree: &Path, shell: &Path) -> Result<(), String> {
             match status.code() {
                 Some(0) => Ok(()),
                 // A failed call of ours begins a line of its own.
-                _ if text.starts_with('\n') => Err(format!("sh -c true: {status:?}{text}")),
+                _ if text.starts_with('\n') => Err(format!("its sh can't be tried{text}")),
                 _ => Err(format!("sh -c true: {status:?} {}", text.trim())),
             }
         }

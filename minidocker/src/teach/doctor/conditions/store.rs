@@ -30,9 +30,9 @@ pub(super) const ALL: &[Condition] = &[
         holds: |f| { write(f, &["EACCES", "EPERM"]).filter(|_| f.store.owner.is_none_or(|(owner, _)| owner == f.asker.uid)) } },
     Condition { id: "store-file-system", needs: &[Need::Run], calls: "mount:EINVAL",
         holds: |f| { UNFIT.contains(&&*f.store.file_system).then(|| format!("{} is on {}", f.store.nearest, f.store.file_system)) } },
-    Condition { id: "no-inodes", needs: &[Need::Run], calls: "write:ENOSPC openat:ENOSPC mkdir:ENOSPC symlink:ENOSPC mknodat:ENOSPC",
+    Condition { id: "no-inodes", needs: &[Need::Run], calls: "write:ENOSPC openat:ENOSPC mkdir:ENOSPC symlink:ENOSPC mknodat:ENOSPC mkdirat:ENOSPC symlinkat:ENOSPC linkat:ENOSPC",
         holds: |f| { no_inodes(f).then(|| { format!("{} has {} inodes left", f.store.nearest, f.store.free_inodes.unwrap_or_default()) }) } },
-    Condition { id: "disk-full", needs: &[Need::Run], calls: "write:ENOSPC openat:ENOSPC mkdir:ENOSPC write:EDQUOT openat:EDQUOT mkdir:EDQUOT",
+    Condition { id: "disk-full", needs: &[Need::Run], calls: "write:ENOSPC openat:ENOSPC mkdir:ENOSPC write:EDQUOT openat:EDQUOT mkdir:EDQUOT copy_file_range:ENOSPC copy_file_range:EDQUOT mkdirat:ENOSPC symlinkat:ENOSPC linkat:ENOSPC",
         holds: |f| {
             let few = f.store.free_mib.filter(|mib| *mib < LEAST_MIB);
             let few = few.map(|mib| format!("{} has {mib} MiB left", f.store.nearest));
