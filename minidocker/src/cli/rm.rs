@@ -2,7 +2,7 @@
 
 use super::told::Told;
 use super::verb::{Arity, Verb};
-use crate::container::{self, Container, ContainerError};
+use crate::container::{self, Container, ContainerError, Status};
 use crate::store::Store;
 use crate::supervisor;
 
@@ -60,7 +60,9 @@ fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<()> {
         _ if !container.dir.exists() => return Ok(()),
         _ => {}
     }
-    if container.is_alive()? {
+    // One whose end is written down is about to let its lock go.
+    let ends = || container.state().is_ok_and(|state| state.status == Status::Exited);
+    if container.is_alive()? && (force || !ends()) {
         if !force {
             return Err(running(&container));
         }
