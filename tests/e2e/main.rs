@@ -29,6 +29,7 @@ mod kill_rm;
 mod later;
 mod lost_images;
 mod names;
+mod no_place;
 mod places;
 mod records;
 mod refused;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::Context;
 use cgroups::mountinfo;
+use sys::{Errno, SysError};
 
+use crate::runtime::Failure;
 use crate::spec::{Bind, Request};
 use crate::store::{Privilege, Store};
 
@@ -15,14 +17,33 @@ pub(super) fn make_sources(store: &Store, request: &Request) -> anyhow::Result<(
         let is_private = bind.is_private();
         let Bind { source, propagation, .. } = bind;
         if !source.exists() {
-            let failed = || format!("error while creating mount source path '{}'", source.display());
-            std::fs::create_dir_all(&source).with_context(failed)?;
+            std::fs::create_dir_all(&source).map_err(|e| unmade(&source, e))?;
         }
         if !is_private {
             check_propagation(&source, &propagation, rootless)?;
         }
     }
     Ok(())
+}
+
+/// Why the source of a bind is not there and can't be made.
+fn unmade(source: &Path, error: std::io::Error) -> Failure {
+    // The topmost directory that is missing, as far as this user can see: its mkdir(2) failed.
+    let first = source.ancestors().take_while(|path| !path.exists()).last().unwrap_or(source);
+    let call = SysError::of("mkdir", format!("{first:?}, 0777"), error);
+    let failure =
+        Failure::of(format!("error while creating mount source path '{}'", source.display()), &call);
+    let because = match call.errno() {
+        Errno::EACCES | Errno::EPERM => {
+            "nothing is there that this user can see, and it may not make a directory there, or not search the one above"
+        }
+        Errno::EEXIST | Errno::ELOOP => "a symbolic link is there that leads to nothing, or back to itself",
+        Errno::ENOTDIR => "a file is above it",
+        Errno::ENOENT => "nothing is there, and nothing can be made there, as below /proc",
+        Errno::EROFS => "nothing is there, and that file system is mounted read-only",
+        _ => return failure,
+    };
+    failure.advise(because, "name a file or directory that is there, and that this user can reach")
 }
 
 /// Docker's `ensureShared` and `ensureSharedOrSlave` (moby `daemon/oci_linux.go`).

@@ -44,6 +44,14 @@ fn bind(text: &str, given: &Given<'_>) -> Result<String, Refused> {
         }
         _ => {}
     }
+    if source.starts_with('.') && given.here.is_none() {
+        return Err(Refused::new(
+            125,
+            format!(
+                "invalid spec: {text}: {source} is relative, and there is no working directory\n  {NO_HERE}"
+            ),
+        ));
+    }
     let here = given.here.as_ref().filter(|_| source.starts_with('.'));
     let absolute = here.map(|here| here.join(source));
     match absolute.as_deref().map_or(Some(*source), Path::to_str) {
@@ -60,6 +68,10 @@ fn bind(text: &str, given: &Given<'_>) -> Result<String, Refused> {
         )),
     }
 }
+
+/// The lines below.
+const NO_HERE: &str = "getcwd() : ENOENT (No such file or directory)\n  \
+    because: the directory in which this shell is was removed, or can't be reached any more\n  do: cd /";
 
 /// Docker's rule for the name of a volume.
 fn is_name(text: &str) -> bool {

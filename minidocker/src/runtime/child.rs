@@ -12,7 +12,7 @@ use chroot::{MountError, Nodes, Root};
 use sys::{CloneFlags, Errno, Role, SysError};
 
 use super::mounts::Source;
-use super::reason::{NO_ROOTFS, no_overlay, no_working_dir, not_masked};
+use super::reason::{NO_ROOTFS, no_hostname, no_overlay, no_working_dir, not_masked};
 use super::report::{Failure, Report, send};
 use super::step::{Credentials, Rootfs, Step};
 use super::{Plan, Stdio, exec, fault, init, mounts};
@@ -140,9 +140,7 @@ impl<'p> Child<'p> {
             }
             // ANCHOR_END: change_root
             Step::Console => self.make_console(),
-            Step::Hostname(name) => {
-                sys::sethostname(name).map_err(|e| Failure::of("cannot set the host name", &e))
-            }
+            Step::Hostname(name) => sys::sethostname(name).map_err(|e| no_hostname(name, &e)),
             Step::Mask(path) => security::mask_path(path).map(drop).map_err(|e| not_masked(path, &e)),
             Step::Readonly(path) => security::readonly_path(path)
                 .map(drop)

@@ -45,16 +45,17 @@ pub(super) fn mount(
     let is_tmpfs = mount.fstype.as_deref() == Some("tmpfs");
     // What is already there; nothing is no error, it will be made. For those that every container has, the
     // init layer covers what an image may have put there.
-    let is_every_containers = ["/dev", "/sys"].iter().any(|dir| destination.starts_with(dir))
+    let is_bind = mount.flags.contains(MsFlags::MS_BIND);
+    let is_every_containers = !is_bind && ["/dev", "/sys"].iter().any(|dir| destination.starts_with(dir))
         || mount.source.as_ref().is_some_and(|source| source.starts_with(bundle));
-    let there = match !is_every_containers && (is_tmpfs || mount.flags.contains(MsFlags::MS_BIND)) {
+    let there = match !is_every_containers && (is_tmpfs || is_bind) {
         true => root.open_in(destination, OFlags::PATH).ok(),
         false => None,
     };
     if there.as_ref().is_some_and(is_proc) && !destination.starts_with("/proc") {
-        // By a link of the image: it would put a file of its own in the place of one that we trust.
+        // By a link, of the image or /dev/fd: it would put a file in the place of one that we trust.
         let message = format!("{} cannot be mounted because it is inside /proc", destination.display());
-        return Err(Failure::ours(message).advise("a link of the image leads there", "name another place"));
+        return Err(Failure::ours(message).advise("a symbolic link leads there", "name another place"));
     }
     if keeps_propagation(mount)
         && let Some(at) = sources.iter().position(|source| Some(&source.path) == mount.source.as_ref())

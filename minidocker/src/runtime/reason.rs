@@ -57,7 +57,7 @@ pub(super) fn not_mounted(mount: &chroot::Mount, error: &MountError) -> Failure 
             )
         }
         MountError::Call { source: e, .. } if e.errno() == Errno::ELOOP => Failure::of(message, e).advise(
-            format!("a symbolic link of the image at {at}, or above it, leads back to itself"),
+            format!("a symbolic link at {at}, or above it, leads back to itself, or to what a process in /proc has open"),
             elsewhere,
         ),
         MountError::Call { source: e, .. } if is_tmpfs && e.errno() == Errno::EINVAL => {
@@ -67,9 +67,35 @@ pub(super) fn not_mounted(mount: &chroot::Mount, error: &MountError) -> Failure 
             )
         }
         // The path is said already.
-        MountError::Call { source: e, .. } => Failure::of(message, e),
+        MountError::Call { source: e, .. } => unmade(Failure::of(message, e), e, elsewhere),
         other => Failure::of(message, other),
     }
+}
+
+/// What a mount would lie on is made where it is missing.
+fn unmade(failure: Failure, call: &SysError, elsewhere: String) -> Failure {
+    let because = match (call.call(), call.errno()) {
+        ("mkdirat" | "mknodat", Errno::ENOENT | Errno::EROFS | Errno::EPERM) => {
+            "it would have to be made where nothing can be: below /proc or /sys (by a link perhaps), or on a read-only mount"
+        }
+        // Root who lacks a capability is told so already.
+        ("mkdirat" | "mknodat", Errno::EACCES) if failure.because.is_none() => {
+            "it would have to be made in a directory that belongs to an id that this container doesn't have"
+        }
+        _ => return failure,
+    };
+    failure.advise(because, elsewhere)
+}
+
+pub(super) fn no_hostname(name: &str, call: &SysError) -> Failure {
+    /// `__NEW_UTS_LEN` of linux/utsname.h.
+    const MOST_BYTES: usize = 64;
+    let failure = Failure::of("cannot set the host name", call);
+    if name.len() <= MOST_BYTES {
+        return failure;
+    }
+    let because = format!("it has {} bytes, and the kernel takes {MOST_BYTES} (sethostname(2))", name.len());
+    failure.advise(because, "name a shorter one with --hostname")
 }
 
 /// A helper has its own words, which stand in the first line.
