@@ -184,8 +184,9 @@ fn a_host_without_proc_is_told() {
                     &out,
                     "cannot tell which cgroups this machine has",
                     "read(\"/proc/self/mountinfo\") : ENOENT",
-                    "no proc file system",
+                    "/proc is not mounted: /proc/self is missing",
                 );
+                assert!(out.err().contains("mount -t proc proc /proc"), "{out:?}");
             }
             md.nothing_left();
         }

@@ -7,7 +7,7 @@ const REFUSED: &str = "clone3:EPERM clone3:ENOSYS clone:EPERM clone:ENOSYS unsha
 
 #[rustfmt::skip] // a row: what it stops, which failed calls it explains, by what it is recognised
 pub(super) const ALL: &[Condition] = &[
-    Condition { id: "no-proc", needs: &[Need::Run], calls: "openat:ENOENT openat:ENOTDIR readlink:ENOENT write:ENOENT link:ENOENT",
+    Condition { id: "no-proc", needs: &[Need::Run], calls: "openat:ENOENT openat:ENOTDIR read:ENOENT read:ENOTDIR readlink:ENOENT write:ENOENT link:ENOENT",
         holds: |f| (!f.is_there("/proc/self")).then(|| "/proc/self is missing".to_owned()) },
     Condition { id: "proc-of-others", needs: &[Need::User], calls: "openat:EACCES openat:EPERM openat:ENOENT write:EACCES write:EPERM",
         holds: |f| f.proc_of_others.clone() },
