@@ -1,10 +1,10 @@
 //! Death and failure at every system call of `run`, `start`, `kill` and `rm`, whoever makes it.
 //!
-//! Chapter 0's example `strike` counts the calls of client, supervisor and child by one counter and
-//! strikes at one of them. After each blow: `ps -a` is right, nothing is left that a live container
+//! Chapter 0's example `strike` counts the calls of client, supervisor and child, those that change something
+//! and those that can fail, and strikes at one of them. After each blow: `ps -a` is right, nothing is left that a live container
 //! doesn't own, and the same command works. A sample of random points by default, its seed
-//! printed; `cargo xtask faults --all` strikes at every point, with the blows in turn: the seed says with which
-//! one it begins, so that eight seeds in a row try every blow at every point.
+//! printed; `cargo xtask faults --all` strikes at every point, with the deaths in turn and the errors in turn: the
+//! seed says with which one it begins, so that four seeds in a row try every blow at every point.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -55,17 +55,12 @@ enum Blow {
     Fail(i32),
 }
 
-/// ENOMEM, ENOSPC, EMFILE, EIO by their numbers in asm-generic/errno-base.h.
-const BLOWS: [Blow; 8] = [
-    Blow::Kill("client"),
-    Blow::Kill("supervisor"),
-    Blow::Kill("child"),
-    Blow::Kill("all"),
-    Blow::Fail(12),
-    Blow::Fail(28),
-    Blow::Fail(24),
-    Blow::Fail(5),
-];
+/// Before calls that change something.
+const KILLS: [Blow; 4] =
+    [Blow::Kill("client"), Blow::Kill("supervisor"), Blow::Kill("child"), Blow::Kill("all")];
+
+/// At calls that can fail: ENOMEM, ENOSPC, EMFILE, EIO by their numbers in asm-generic/errno-base.h.
+const FAILURES: [Blow; 4] = [Blow::Fail(12), Blow::Fail(28), Blow::Fail(24), Blow::Fail(5)];
 
 /// What a sweep found.
 #[derive(Debug, Default)]
@@ -82,9 +77,10 @@ struct Table {
     bad: String,
 }
 
-/// How many calls there are, and whether one of them was struck.
+/// How many calls there are that change something, how many that can fail, and whether one was struck.
 struct Report {
-    points: u64,
+    changing: u64,
+    failing: u64,
     struck: Option<String>,
 }
 
@@ -194,19 +190,23 @@ impl Sweep {
     fn sweep(&mut self, what: What, sample: Option<u64>, chance: &mut Chance) {
         let (out, report, client) = self.strike(what, 0, None);
         assert_eq!(out.code, 0, "{what:?} without a blow: {out:?}");
-        assert!(report.points > 20, "{what:?}: {} calls were counted", report.points);
+        let Report { changing, failing, .. } = report;
+        assert!(changing.min(failing) > 20, "{what:?}: {changing} and {failing} calls were counted");
         assert_eq!(self.md.line("rm -f struck").code, 0);
         assert!(client.is_none_or(|client| client.finish().code == 137));
         match sample {
             Some(trials) => {
                 for _ in 0..trials {
-                    let blow = BLOWS[chance.below(BLOWS.len() as u64) as usize];
-                    self.trial(what, 1 + chance.below(report.points), blow);
+                    let (blows, points) = [(KILLS, changing), (FAILURES, failing)][chance.below(2) as usize];
+                    let blow = blows[chance.below(blows.len() as u64) as usize];
+                    self.trial(what, 1 + chance.below(points), blow);
                 }
             }
             None => {
-                let blows = BLOWS.into_iter().cycle().skip(chance.0 as usize % BLOWS.len());
-                (1..=report.points).zip(blows).for_each(|(at, blow)| self.trial(what, at, blow));
+                for (blows, points) in [(KILLS, changing), (FAILURES, failing)] {
+                    let in_turn = blows.into_iter().cycle().skip(chance.0 as usize % blows.len());
+                    (1..=points).zip(in_turn).for_each(|(at, blow)| self.trial(what, at, blow));
+                }
             }
         }
     }
@@ -259,8 +259,10 @@ fn running(md: &Minidocker) -> Running {
 
 fn read(report: &Path) -> Report {
     let text = std::fs::read_to_string(report).unwrap_or_default();
-    let (points, struck) = text.trim().split_once(' ').unwrap_or(("0", "-"));
-    Report { points: points.parse().unwrap(), struck: (struck != "-").then(|| struck.to_owned()) }
+    let words: Vec<&str> = text.trim().splitn(3, ' ').collect();
+    let [changing, failing, struck] = words[..] else { panic!("the tracer's report: {text:?}") };
+    let struck = (struck != "-").then(|| struck.to_owned());
+    Report { changing: changing.parse().unwrap(), failing: failing.parse().unwrap(), struck }
 }
 
 fn sweep_as(who: Who) {

@@ -8,10 +8,10 @@ use crate::workspace::{Workspace, cargo, is_root};
 /// How much of it.
 #[derive(Args)]
 pub(crate) struct Faults {
-    /// Every point once in place of a sample, with the blows in turn: about an hour
+    /// Every point once in place of a sample, with the blows in turn: some hours
     #[arg(long)]
     all: bool,
-    /// The seed that was printed, to take the same blows again; with --all, eight in a row take every blow
+    /// The seed that was printed, to take the same blows again; with --all, four in a row take every blow
     #[arg(long)]
     seed: Option<u64>,
 }

@@ -53,8 +53,15 @@ pub(crate) fn tree(dir: &Path) -> Result<Vec<PathBuf>, CgroupError> {
             }
             Err(e) => return Err(unread(&here, e)),
         };
-        let below = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
-        found.extend(below.map(|e| e.path()));
+        for entry in entries {
+            match entry.and_then(|e| Ok((e.file_type()?.is_dir(), e.path()))) {
+                Ok((true, below)) => found.push(below),
+                Ok((false, _)) => {}
+                // It goes away while we look.
+                Err(e) if gone(&e) => {}
+                Err(e) => return Err(unread(&here, e)),
+            }
+        }
         next += 1;
     }
     Ok(found)

@@ -66,9 +66,9 @@ impl Layout {
 
     /// `oci-layout` comes last: a directory that has it is whole.
     fn create(&self) -> Result<(), Error> {
-        let blobs = self.dir.join("blobs/sha256");
+        let [blobs, index] = ["blobs/sha256", "index.json"].map(|name| self.dir.join(name));
         fs::create_dir_all(&blobs).map_err(io_error("mkdir", &blobs))?;
-        if !self.dir.join("index.json").exists() {
+        if !index.try_exists().map_err(io_error("stat", &index))? {
             self.replace("index.json", &to_json(&Index::default()))?;
         }
         self.replace("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)

@@ -41,17 +41,34 @@ pub const READONLY_PATHS: [&str; 5] =
 
 /// [`MASKED_PATHS`], and `/sys/devices/system/cpu/cpu<n>/thermal_throttle` of each CPU of this
 /// machine that has one (GHSA-6fw5-f8r9-fgfm).
-#[must_use]
-pub fn masked_paths() -> Vec<PathBuf> {
+///
+/// # Errors
+/// The list of CPUs can't be read to its end: what it lacks would stay readable.
+pub fn masked_paths() -> Result<Vec<PathBuf>, SecurityError> {
     let mut paths: Vec<PathBuf> = MASKED_PATHS.iter().map(PathBuf::from).collect();
-    let found = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
-    // cpu0, cpu1; cpufreq and cpuidle are none.
-    let cpus = found.filter(|f| f.file_name().as_bytes().last().is_some_and(u8::is_ascii_digit));
-    let mut throttles: Vec<PathBuf> =
-        cpus.map(|cpu| cpu.path().join("thermal_throttle")).filter(|p| p.is_dir()).collect();
-    throttles.sort_unstable();
-    paths.append(&mut throttles);
-    paths
+    paths.append(&mut throttles(Path::new("/sys/devices/system/cpu"))?);
+    Ok(paths)
+}
+
+fn throttles(cpus: &Path) -> Result<Vec<PathBuf>, SecurityError> {
+    let failed = |e| SysError::of("getdents64", format!("{cpus:?}"), e);
+    let entries = match std::fs::read_dir(cpus) {
+        Ok(entries) => entries,
+        // Without a /sys there is nothing to mask in it.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed(e).into()),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let throttle = cpus.join(&name).join("thermal_throttle");
+        // cpu0, cpu1; cpufreq and cpuidle are none. One that can't be looked at is masked too.
+        if name.as_bytes().last().is_some_and(u8::is_ascii_digit) && throttle.try_exists().unwrap_or(true) {
+            found.push(throttle);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Hides what is at `path`: a directory under an empty read-only tmpfs, anything else under
@@ -68,9 +85,7 @@ pub fn mask_path(path: &Path) -> Result<bool, SecurityError> {
         sys::mount(Some("tmpfs".as_ref()), &place, Some("tmpfs"), MsFlags::MS_RDONLY, options)?;
         return Ok(true);
     }
-    let null = open(Path::new("/dev/null"))?;
-    let null = null.filter(|fd| is_null_device(fd.as_fd()));
-    let null = null.ok_or_else(|| SecurityError::NotNull { masked: path.to_owned() })?;
+    let null = null_device()?.ok_or_else(|| SecurityError::NotNull { masked: path.to_owned() })?;
     sys::mount(Some(&proc_path(null.as_fd())), &place, None, MsFlags::MS_BIND, None)?;
     Ok(true)
 }
@@ -142,12 +157,14 @@ fn kind(fd: BorrowedFd<'_>, path: &Path) -> Result<FileType, SecurityError> {
     Ok(FileType::from_raw_mode(stat.st_mode))
 }
 
-/// Linux: admin-guide/devices.txt, character device 1:3.
-fn is_null_device(fd: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstat(fd).is_ok_and(|s| {
-        FileType::from_raw_mode(s.st_mode) == FileType::CharacterDevice
-            && s.st_rdev == rustix::fs::makedev(1, 3)
-    })
+/// None: something else is there. Linux: admin-guide/devices.txt, character device 1:3.
+fn null_device() -> Result<Option<OwnedFd>, SecurityError> {
+    let path = Path::new("/dev/null");
+    let Some(fd) = open(path)? else { return Ok(None) };
+    let stat = rustix::fs::fstat(&fd).map_err(|e| called("fstat", path, e))?;
+    let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && stat.st_rdev == rustix::fs::makedev(1, 3);
+    Ok(is_null.then_some(fd))
 }
 
 /// The flags that the mount has already: a remount replaces them all, and in a user namespace

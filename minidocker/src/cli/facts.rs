@@ -46,7 +46,7 @@ pub(super) fn facts(store: &Store, base: &Base, layers: &[Root], request: &Reque
         group: from_layers(layers, "/etc/group")?,
         host_hostname,
         recursive_readonly: !request.host_config.binds.is_empty() && has_mount_setattr(),
-        masked: security::masked_paths(),
+        masked: security::masked_paths()?,
     })
 }
 

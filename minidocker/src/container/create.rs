@@ -58,8 +58,10 @@ pub fn create(
     contents: &Contents,
 ) -> Result<NewContainer, ContainerError> {
     let _images = Lock::shared(&store.lock_of("images"))?;
-    if let Some(gone) = contents.base.iter().find(|path| !path.exists()) {
-        return Err(ContainerError::BaseGone(gone.clone()));
+    for path in &contents.base {
+        if !path.try_exists().map_err(StoreError::io("stat", path, ""))? {
+            return Err(ContainerError::BaseGone(path.clone()));
+        }
     }
     // A sweep that sees a half-made directory must not take it for a leftover.
     let _containers = Lock::exclusive(&store.lock_of("containers"))?;
@@ -138,7 +140,7 @@ fn take_name(store: &Store, request: &mut Request) -> Result<(), ContainerError>
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) => return Err(StoreError::io("symlink", link, "")(e).into()),
         }
-        match id_of_name(store, &request.name) {
+        match id_of_name(store, &request.name)? {
             // Its container is gone, and we hold the containers lock: nobody is making it now.
             None => fs::remove_file(&link).map_err(StoreError::io("unlink", link, ""))?,
             Some(holder) if given => {
@@ -216,6 +218,9 @@ pub(super) mod tests {
         assert!(make().is_ok());
         fs::remove_dir(&lower).unwrap();
         assert!(matches!(make(), Err(ContainerError::BaseGone(path)) if path == lower));
+        // Whether it is there can't be told (ELOOP), so it isn't called removed.
+        std::os::unix::fs::symlink(&lower, &lower).unwrap();
+        assert!(matches!(make(), Err(ContainerError::Store(e)) if e.errno() == Some(sys::Errno::ELOOP)));
         assert_eq!(fs::read_dir(store.containers()).unwrap().count(), 1);
         assert_eq!(fs::read_dir(store.names()).unwrap().count(), 1);
     }

@@ -1,8 +1,9 @@
 //! Which container is meant.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use nix::libc;
 use oci_spec::runtime::Spec;
 
 use super::{ContainerError, State};
@@ -114,8 +115,15 @@ pub fn all(store: &Store) -> Result<Vec<Container>, StoreError> {
     let dir = store.containers();
     let flags = "O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_DIRECTORY";
     let entries = fs::read_dir(&dir).map_err(StoreError::io("openat", &dir, flags))?;
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names.filter(|name| is_id(name)).map(|id| Container::at(store, &id)).collect())
+    let names = listed(entries).map_err(StoreError::io("getdents64", &dir, ""))?;
+    Ok(names.iter().filter(|name| is_id(name)).map(|id| Container::at(store, id)).collect())
+}
+
+/// The names of a directory, those that are UTF-8. A list that ends too early is an error: what it lacks
+/// would pass for gone.
+pub(super) fn listed(entries: fs::ReadDir) -> io::Result<Vec<String>> {
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+    names.filter_map(io::Result::transpose).collect()
 }
 
 fn is_id(name: &str) -> bool {
@@ -128,10 +136,10 @@ fn is_id(name: &str) -> bool {
 /// `NotFound`, `Ambiguous`.
 pub fn find(store: &Store, word: &str) -> Result<Container, ContainerError> {
     let bare = word.strip_prefix('/').unwrap_or(word);
-    if is_id(bare) && store.containers().join(bare).is_dir() {
+    if is_id(bare) && is_there(store, bare)? {
         return Ok(Container::at(store, bare));
     }
-    if let Some(id) = id_of_name(store, bare) {
+    if let Some(id) = id_of_name(store, bare)? {
         return Ok(Container::at(store, &id));
     }
     let hex = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_hexdigit());
@@ -145,12 +153,32 @@ pub fn find(store: &Store, word: &str) -> Result<Container, ContainerError> {
 }
 
 /// The id to which `names/<name>` points, when that container is there.
-pub(crate) fn id_of_name(store: &Store, name: &str) -> Option<String> {
+///
+/// # Errors
+/// It can't be told: a name that is nobody's may be taken away.
+pub(crate) fn id_of_name(store: &Store, name: &str) -> Result<Option<String>, StoreError> {
     if name.is_empty() || name.contains('/') {
-        return None;
+        return Ok(None);
     }
-    let id = fs::read_link(store.names().join(name)).ok()?.to_str()?.to_owned();
-    (is_id(&id) && Path::new(&store.containers()).join(&id).is_dir()).then_some(id)
+    let link = store.names().join(name);
+    let id = match fs::read_link(&link) {
+        Ok(to) => to.into_os_string().into_string().unwrap_or_default(),
+        // Nothing, no link, or a word that can be no name.
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL | libc::ENAMETOOLONG)) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(StoreError::io("readlink", link, "")(e)),
+    };
+    Ok(if is_id(&id) && is_there(store, &id)? { Some(id) } else { None })
+}
+
+fn is_there(store: &Store, id: &str) -> Result<bool, StoreError> {
+    let dir = store.containers().join(id);
+    match fs::metadata(&dir) {
+        Ok(meta) => Ok(meta.is_dir()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(StoreError::io("stat", dir, "")(e)),
+    }
 }
 
 #[cfg(test)]
@@ -182,5 +210,18 @@ mod tests {
         for unknown in ["", "stale", "f", "../x", "x y"] {
             assert!(matches!(find(&store, unknown), Err(ContainerError::NotFound(_))), "{unknown:?}");
         }
+    }
+    #[test]
+    fn what_cannot_be_looked_at_is_an_error_and_not_gone() {
+        let a = "ab".repeat(32);
+        let (_dir, store) = store_with(&[]);
+        // A link to itself can't be followed (ELOOP): as good as a disk that can't be read.
+        std::os::unix::fs::symlink(&a, store.containers().join(&a)).unwrap();
+        std::os::unix::fs::symlink(&a, store.names().join("mine")).unwrap();
+        let errno = |found: Result<Option<String>, StoreError>| found.unwrap_err().errno();
+        assert_eq!(errno(id_of_name(&store, "mine")), Some(sys::Errno::ELOOP));
+        assert!(matches!(find(&store, "mine"), Err(ContainerError::Store(_))));
+        assert!(matches!(find(&store, &a), Err(ContainerError::Store(_))));
+        assert_eq!(id_of_name(&store, &"x".repeat(300)).unwrap(), None);
     }
 }

@@ -75,10 +75,13 @@ fn clear(store: &Store, container: &Container, auto_remove: bool) -> Result<(), 
 /// Without state.json nothing was ever started, or the disk lost it: then the upper may hold what a
 /// user wants back, and `rm -f` alone takes it away.
 fn is_half_made(container: &Container) -> bool {
-    let empty = |dir: &str| fs::read_dir(container.dir.join(dir)).map_or(true, |mut d| d.next().is_none());
-    fs::symlink_metadata(container.dir.join("state.json")).is_err_and(|e| e.kind() == ErrorKind::NotFound)
-        && empty("upper")
-        && !container.dir.join("log").exists()
+    let is_missing = |e: &std::io::Error| e.kind() == ErrorKind::NotFound;
+    let missing = |name: &str| fs::symlink_metadata(container.dir.join(name)).is_err_and(|e| is_missing(&e));
+    let empty = |dir: &str| {
+        // What can't be looked at may hold something.
+        fs::read_dir(container.dir.join(dir)).map_or_else(|e| is_missing(&e), |mut d| d.next().is_none())
+    };
+    missing("state.json") && empty("upper") && missing("log")
 }
 
 fn clear_half_made(store: &Store, container: &Container) -> Result<(), ContainerError> {

@@ -202,7 +202,7 @@ pub(super) fn unpack(
 fn any_lives(store: &Store) -> bool {
     let dirs = std::fs::read_dir(store.containers());
     dirs.map_or(true, |mut all| {
-        all.any(|d| d.is_ok_and(|d| is_locked(&d.path().join("lock")).unwrap_or(true)))
+        all.any(|d| d.map_or(true, |d| is_locked(&d.path().join("lock")).unwrap_or(true)))
     })
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::container::find::id_of_name;
+use crate::container::find::{id_of_name, listed};
 use crate::store::{Lock, Store, StoreError, is_locked, remove_tree};
 
 /// Removes what a killed `create` or `remove` left: directories with a dot, and names of nobody. One
@@ -22,7 +22,7 @@ pub(super) fn sweep(store: &Store) -> Vec<StoreError> {
 fn doomed(store: &Store) -> Result<(Vec<PathBuf>, Vec<StoreError>), StoreError> {
     let dir = store.containers();
     let entries = fs::read_dir(&dir).map_err(StoreError::io("openat", &dir, "O_RDONLY|O_DIRECTORY"))?;
-    let names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+    let names = listed(entries).map_err(StoreError::io("getdents64", &dir, ""))?;
     let leftovers: Vec<&String> = names.iter().filter(|n| is_leftover(n)).collect();
     let links = fs::read_dir(store.names()).map_or(0, Iterator::count);
     let (mut doomed, mut failures) = (Vec::new(), Vec::new());
@@ -60,7 +60,7 @@ fn doom(dir: &Path, name: &str) -> Result<Option<PathBuf>, StoreError> {
 fn free_names(store: &Store) {
     let links = fs::read_dir(store.names()).into_iter().flatten().filter_map(Result::ok);
     for link in links {
-        if link.file_name().to_str().is_none_or(|name| id_of_name(store, name).is_none()) {
+        if link.file_name().to_str().is_none_or(|name| matches!(id_of_name(store, name), Ok(None))) {
             let _ = fs::remove_file(link.path());
         }
     }

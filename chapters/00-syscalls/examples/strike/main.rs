@@ -1,16 +1,19 @@
 //! Runs a program under ptrace(2) and strikes at one of its system calls.
 //!
-//! `strike REPORT [--at N --kill VICTIM | --at N --fail ERRNO | --at N --interrupt group] [--only ROLE]
+//! `strike REPORT [--at N --kill VICTIM | --at N --fail ERRNO | --at N --interrupt] [--only ROLE]
 //! [--seize PID]... [--hold PID]... -- PROGRAM ARGS...`
 //!
-//! The calls of all tasks that have become `minidocker` are counted by one counter, those left out
-//! that change nothing (see [`changes_nothing`]); with `--only` those of one role. Before call N the VICTIM
-//! is killed (`client`, `supervisor`, `child` or `all`), or the call is left out and gives ERRNO, a number,
-//! or whoever is still in the program's process group is sent SIGINT, as by Ctrl-C. A supervisor that
-//! runs already is named by `--seize`; one named by `--hold` is stopped until the program has ended, as by
-//! a debugger: SIGCONT does not wake it. REPORT then holds the count, and where it struck. The exit code
-//! is the program's. Started by root, it goes before whatever changes the user: to a tracer with
+//! The calls of all tasks that have become `minidocker` are counted, with `--only` those of one role. There
+//! are two counters: of the calls that change something, before which a death counts, and of the calls that
+//! can fail (see `calls.rs`). Before call N of the first the VICTIM is killed (`client`, `supervisor`,
+//! `child` or `all`), or whoever is still in the program's process group is sent SIGINT, as by Ctrl-C; or
+//! call N of the second is left out and gives ERRNO, a number. A supervisor that runs already is named by
+//! `--seize`; one named by `--hold` is stopped until the program has ended, as by a debugger: SIGCONT does
+//! not wake it. REPORT then holds both counts, and where it struck. The exit code is the program's.
+//! Started by root, it goes before whatever changes the user: to a tracer with
 //! CAP_SYS_PTRACE newuidmap stays set-user-ID (ptrace(2)).
+
+mod calls;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,6 +27,8 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgid};
+
+use calls::Call;
 
 /// How long nothing may happen, after the end of the program, before what is left is let go.
 const QUIET: Duration = Duration::from_millis(400);
@@ -54,8 +59,6 @@ struct Task {
     role: Role,
     /// Whether its calls count: those of minidocker do, those of a payload don't.
     counts: bool,
-    /// Between the entry of a call and its exit.
-    inside: bool,
     /// The errno that the call in progress is to give.
     failing: Option<i32>,
 }
@@ -72,7 +75,10 @@ struct Tracer {
     tasks: BTreeMap<Pid, Task>,
     first: Pid,
     code: Option<u8>,
-    points: u64,
+    /// The calls that change something, so far.
+    changing: u64,
+    /// Those that can fail.
+    failing: u64,
     at: u64,
     blow: Blow,
     /// The name of the one role that counts.
@@ -101,13 +107,16 @@ fn run(words: Vec<OsString>) -> Result<u8, String> {
         if word == "--" {
             break;
         }
+        if word == "--interrupt" {
+            blow = Blow::Interrupt;
+            continue;
+        }
         let value = words.next().ok_or("no value")?.to_string_lossy().into_owned();
         let number = || value.parse::<i32>().map_err(|e| format!("{word} {value}: {e}"));
         match word.as_str() {
             "--at" => at = u64::try_from(number()?).map_err(|e| e.to_string())?,
             "--kill" => blow = Blow::Kill(value),
             "--fail" => blow = Blow::Fail(number()?),
-            "--interrupt" => blow = Blow::Interrupt,
             "--only" => only = Some(value),
             "--hold" => held.push(Pid::from_raw(number()?)),
             "--seize" => seized.push(Pid::from_raw(number()?)),
@@ -116,7 +125,9 @@ fn run(words: Vec<OsString>) -> Result<u8, String> {
     }
     let first = gated(words.collect())?;
     let (tasks, code, struck) = (BTreeMap::new(), None, None);
-    let mut tracer = Tracer { tasks, first: first.pid, code, points: 0, at, blow, only, held, struck };
+    let (first_pid, changing, failing) = (first.pid, 0, 0);
+    let mut tracer =
+        Tracer { tasks, first: first_pid, code, changing, failing, at, blow, only, held, struck };
     tracer.take(first.pid, Role::Nobody, false)?;
     for pid in tracer.held.clone() {
         tracer.take(pid, Role::Supervisor, false)?;
@@ -130,7 +141,8 @@ fn run(words: Vec<OsString>) -> Result<u8, String> {
     }
     first.open()?;
     tracer.follow()?;
-    let text = format!("{} {}\n", tracer.points, tracer.struck.as_deref().unwrap_or("-"));
+    let struck = tracer.struck.as_deref().unwrap_or("-");
+    let text = format!("{} {} {struck}\n", tracer.changing, tracer.failing);
     std::fs::write(&report, text).map_err(|e| format!("write {}: {e}", report.display()))?;
     tracer.code.ok_or_else(|| "the program's end was not seen".to_owned())
 }
@@ -164,7 +176,7 @@ impl Tracer {
             | Options::PTRACE_O_TRACEEXEC;
         ptrace::seize(pid, options).map_err(|e| format!("seize {pid}: {e}"))?;
         ptrace::interrupt(pid).map_err(|e| format!("interrupt {pid}: {e}"))?;
-        self.tasks.insert(pid, Task { role, counts, inside: false, failing: None });
+        self.tasks.insert(pid, Task { role, counts, failing: None });
         Ok(())
     }
 
@@ -189,28 +201,28 @@ impl Tracer {
 
     fn heed(&mut self, status: WaitStatus) -> Result<(), String> {
         let (pid, signal) = match status {
-            WaitStatus::Exited(pid, code) => return self.ended(pid, code),
+            WaitStatus::Exited(pid, code) => {
+                self.ended(pid, code);
+                return Ok(());
+            }
             // A core dump is no matter here.
-            WaitStatus::Signaled(pid, signal, _) => return self.ended(pid, 128 + signal as i32),
+            WaitStatus::Signaled(pid, signal, _) => {
+                self.ended(pid, 128 + signal as i32);
+                return Ok(());
+            }
             WaitStatus::PtraceSyscall(pid) => {
                 self.at_call(pid)?;
                 (pid, None)
             }
-            WaitStatus::PtraceEvent(pid, signal, event) => {
+            // A group stop is told as an event too: we don't hold it, nobody here stops anybody.
+            WaitStatus::PtraceEvent(pid, _, event) => {
                 self.event(pid, event);
-                // A group stop is told as an event too: we don't hold it, nobody here stops anybody.
-                let _ = signal;
                 (pid, None)
             }
             WaitStatus::Stopped(pid, signal) => (pid, Some(signal)),
             _ => return Ok(()),
         };
-        self.tasks.entry(pid).or_insert(Task {
-            role: Role::Nobody,
-            counts: false,
-            inside: false,
-            failing: None,
-        });
+        self.tasks.entry(pid).or_insert(Task { role: Role::Nobody, counts: false, failing: None });
         if self.held.contains(&pid) {
             return Ok(());
         }
@@ -221,13 +233,11 @@ impl Tracer {
         }
     }
 
-    #[allow(clippy::unnecessary_wraps, reason = "an arm of heed")]
-    fn ended(&mut self, pid: Pid, code: i32) -> Result<(), String> {
+    fn ended(&mut self, pid: Pid, code: i32) {
         self.tasks.remove(&pid);
         if pid == self.first {
             self.code = u8::try_from(code).ok().or(Some(255));
         }
-        Ok(())
     }
 
     fn event(&mut self, pid: Pid, event: i32) {
@@ -236,7 +246,7 @@ impl Tracer {
                 let Some(parent) = self.tasks.get(&pid).copied() else { return };
                 let Ok(new) = ptrace::getevent(pid) else { return };
                 let role = if parent.role == Role::Supervisor { Role::Child } else { parent.role };
-                let task = Task { role, counts: parent.counts, inside: false, failing: None };
+                let task = Task { role, counts: parent.counts, failing: None };
                 // Its first stop may have come before this.
                 self.tasks.insert(Pid::from_raw(new as i32), task);
             }
@@ -260,10 +270,16 @@ impl Tracer {
 
     fn at_call(&mut self, pid: Pid) -> Result<(), String> {
         let Some(task) = self.tasks.get_mut(&pid) else { return Ok(()) };
-        task.inside = !task.inside;
-        if !task.inside {
+        // Entry and exit don't come by turns: who is seized in the middle of a call has its exit first.
+        let is_entry = match ptrace::syscall_info(pid) {
+            Ok(info) => info.op == libc::PTRACE_SYSCALL_INFO_ENTRY,
+            // Killed meanwhile.
+            Err(Errno::ESRCH) => return Ok(()),
+            Err(e) => return Err(format!("ask for the call of {pid}: {e}")),
+        };
+        if !is_entry {
             if let Some(errno) = task.failing.take() {
-                give(pid, errno)?;
+                calls::give(pid, errno)?;
             }
             return Ok(());
         }
@@ -271,15 +287,17 @@ impl Tracer {
         if !task.counts || other || self.struck.is_some() {
             return Ok(());
         }
-        let Some(number) = call_of(pid) else { return Ok(()) };
-        if changes_nothing(number) {
-            return Ok(());
-        }
-        self.points += 1;
-        if self.points == self.at {
+        let Some(call) = Call::of(pid) else { return Ok(()) };
+        self.changing += u64::from(call.changes());
+        self.failing += u64::from(call.can_fail());
+        let (counted, points) = match self.blow {
+            Blow::Fail(_) => (call.can_fail(), self.failing),
+            _ => (call.changes(), self.changing),
+        };
+        if counted && points == self.at {
             let role = task.role.name();
             if self.strike(pid)? {
-                self.struck = Some(format!("call {number} of the {role}"));
+                self.struck = Some(format!("call {} of the {role}", call.number));
             }
         }
         Ok(())
@@ -289,12 +307,8 @@ impl Tracer {
     fn strike(&mut self, pid: Pid) -> Result<bool, String> {
         match self.blow.clone() {
             Blow::Nothing => Ok(false),
-            // By their manual pages these two can't fail, so nobody looks.
-            Blow::Fail(_) if matches!(call_of(pid), Some(libc::SYS_umask | libc::SYS_exit_group)) => {
-                Ok(false)
-            }
             Blow::Fail(errno) => {
-                leave_out(pid)?;
+                calls::leave_out(pid)?;
                 if let Some(task) = self.tasks.get_mut(&pid) {
                     task.failing = Some(errno);
                 }
@@ -327,94 +341,4 @@ impl Tracer {
 fn children(pid: Pid) -> Vec<Pid> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().filter_map(|n| n.parse().ok()).map(Pid::from_raw).collect()
-}
-
-/// The number of the call that a stopped task makes: proc_pid_syscall(5), the same on all machines.
-fn call_of(pid: Pid) -> Option<libc::c_long> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
-    text.split_whitespace().next()?.parse().ok()
-}
-
-/// Calls that only look, or touch the caller's own memory: whoever dies before one of them leaves
-/// what he left before the call before it.
-fn changes_nothing(number: libc::c_long) -> bool {
-    const CALLS: &[libc::c_long] = &[
-        libc::SYS_close,
-        libc::SYS_fcntl,
-        libc::SYS_ppoll,
-        libc::SYS_brk,
-        libc::SYS_mmap,
-        libc::SYS_munmap,
-        libc::SYS_mprotect,
-        libc::SYS_madvise,
-        libc::SYS_mremap,
-        libc::SYS_fstat,
-        libc::SYS_newfstatat,
-        libc::SYS_statx,
-        libc::SYS_faccessat,
-        libc::SYS_faccessat2,
-        libc::SYS_readlinkat,
-        libc::SYS_getdents64,
-        libc::SYS_lseek,
-        libc::SYS_pread64,
-        libc::SYS_getrandom,
-        libc::SYS_getpid,
-        libc::SYS_gettid,
-        libc::SYS_getuid,
-        libc::SYS_geteuid,
-        libc::SYS_getgid,
-        libc::SYS_getegid,
-        libc::SYS_prlimit64,
-        libc::SYS_rseq,
-        libc::SYS_set_robust_list,
-        libc::SYS_set_tid_address,
-        libc::SYS_rt_sigaction,
-        libc::SYS_rt_sigprocmask,
-        libc::SYS_sigaltstack,
-        libc::SYS_futex,
-        libc::SYS_sched_getaffinity,
-        libc::SYS_uname,
-        libc::SYS_clock_gettime,
-        libc::SYS_clock_nanosleep,
-        libc::SYS_statfs,
-        libc::SYS_fstatfs,
-    ];
-    #[cfg(target_arch = "x86_64")]
-    const OLD: &[libc::c_long] = &[
-        libc::SYS_access,
-        libc::SYS_poll,
-        libc::SYS_stat,
-        libc::SYS_lstat,
-        libc::SYS_readlink,
-        libc::SYS_arch_prctl,
-    ];
-    #[cfg(not(target_arch = "x86_64"))]
-    const OLD: &[libc::c_long] = &[];
-    CALLS.contains(&number) || OLD.contains(&number)
-}
-
-/// Makes the call that is about to be made none: a number that no call has (seccomp(2), ptrace(2)).
-#[cfg(target_arch = "x86_64")]
-fn leave_out(pid: Pid) -> Result<(), String> {
-    let mut registers = ptrace::getregs(pid).map_err(|e| format!("registers of {pid}: {e}"))?;
-    registers.orig_rax = u64::MAX;
-    ptrace::setregs(pid, registers).map_err(|e| format!("registers of {pid}: {e}"))
-}
-
-/// Gives the call that was left out its result.
-#[cfg(target_arch = "x86_64")]
-fn give(pid: Pid, errno: i32) -> Result<(), String> {
-    let mut registers = ptrace::getregs(pid).map_err(|e| format!("registers of {pid}: {e}"))?;
-    registers.rax = i64::from(-errno).cast_unsigned();
-    ptrace::setregs(pid, registers).map_err(|e| format!("registers of {pid}: {e}"))
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn leave_out(_: Pid) -> Result<(), String> {
-    Err("calls can be left out on x86_64 alone".to_owned())
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn give(_: Pid, _: i32) -> Result<(), String> {
-    Err("calls can be left out on x86_64 alone".to_owned())
 }
