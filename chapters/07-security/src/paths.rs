@@ -60,10 +60,14 @@ fn throttles(cpus: &Path) -> Result<Vec<PathBuf>, SecurityError> {
     };
     let mut found = Vec::new();
     for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let throttle = cpus.join(&name).join("thermal_throttle");
-        // cpu0, cpu1; cpufreq and cpuidle are none. One that can't be looked at is masked too.
-        if name.as_bytes().last().is_some_and(u8::is_ascii_digit) && throttle.try_exists().unwrap_or(true) {
+        let cpu = entry.map_err(failed)?;
+        // cpu0, cpu1; cpufreq and cpuidle are none.
+        if !cpu.file_name().as_bytes().last().is_some_and(u8::is_ascii_digit) {
+            continue;
+        }
+        let throttle = cpu.path().join("thermal_throttle");
+        // One that can't be looked at is masked too.
+        if throttle.try_exists().unwrap_or(true) {
             found.push(throttle);
         }
     }
