@@ -221,9 +221,14 @@ impl<'p> Child<'p> {
         self.program = Some(exec::find_program(self.plan)?);
         send(self.reports.as_fd(), &Report::Ready, &[]).map_err(|e| Failure::of("cannot report", &e))?;
         let mut word = [0u8; 1];
-        let read = rustix::io::retry_on_intr(|| rustix::io::read(&self.fifo, &mut word));
-        if read != Ok(1) {
-            sys::exit_now(1);
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.fifo, &mut word)) {
+            Ok(1) => {}
+            // Nobody is left who could start it.
+            Ok(_) => sys::exit_now(1),
+            Err(e) => {
+                let call = SysError::of("read", "\"exec.fifo\", 1".to_owned(), e);
+                return Err(Failure::of("cannot wait for the start of the container", &call));
+            }
         }
         rustix::stdio::dup2_stdin(&self.stdio.stdin).map_err(failed)?;
         rustix::stdio::dup2_stdout(&self.stdio.stdout).map_err(failed)?;
