@@ -66,6 +66,8 @@ pub(crate) fn verb(call: &str) -> &str {
         "unlink" | "unlinkat" => "remove",
         "fsync" => "sync",
         "stat" => "look at",
+        "getdents64" => "list",
+        "readlink" => "read",
         "getcwd" => "tell the working directory, for",
         "chmod" => "change the mode of",
         // read, write, rename
@@ -274,6 +276,7 @@ mod tests {
             ("rename", "\"/s/state.7.tmp\", \"/s/state.json\"", "cannot replace /s/state.json"),
             ("mkdir", "\"/s/containers\", 0700", "cannot make /s/containers"),
             ("fcntl", "\"/s/lock\", F_OFD_SETLKW", "cannot lock /s/lock"),
+            ("getdents64", "\"/s/containers\"", "cannot list /s/containers"),
             ("pipe2", "O_CLOEXEC", "a call of the store failed"),
         ];
         for (call, args, words) in cases {
