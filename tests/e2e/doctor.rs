@@ -365,7 +365,7 @@ fn in_docker_its_filter_is_named_and_the_flags_that_doctor_tells_help() {
     let section = section.unwrap_or_else(|| panic!("{report}")).replace(" \\\n            ", " ");
     let told = section.lines().find_map(|line| line.strip_prefix("  do:     docker run ")).unwrap();
     let report = inside(&told.split(' ').collect::<Vec<_>>());
-    assert!(!report.contains("[stops]") && report.contains("containers run"), "{report}");
+    assert!(!report.contains("[stops]") && report.contains("ontainers run"), "{report}");
     assert!(report.ends_with("\nfrom within\n"), "{report}");
 }
 

@@ -14,7 +14,7 @@ fn on_a_full_disk(md: &Minidocker, hosts: bool, behind: &str) -> Output {
             mkfifo go-$name
             md run --name $name -i hostbox sh -c "$lines" <go-$name >out-$name 2>err-$name &
             [ $name = one ] && { one=$!; exec 8>go-one; } || { two=$!; exec 9>go-two; }
-            until grep -q up out-$name; do sleep 0.05; done
+            until grep -qs up out-$name; do sleep 0.05; done
         done
         "#
     .to_owned()

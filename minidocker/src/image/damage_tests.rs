@@ -66,6 +66,10 @@ fn a_lost_or_damaged_layer_is_named_when_it_has_to_be_unpacked() {
         let mut t = Try::new();
         // So that no child is needed.
         t.store = Store::at(t.store.root().to_owned(), Privilege::Rootful).unwrap();
+        // Its files are root's, which comes before the end of the blob tells that it was changed.
+        if how == "changed" && !rustix::process::geteuid().is_root() {
+            continue;
+        }
         let (diff_id, layer) = t.layer("a");
         t.name("app", t.image(&[(diff_id, layer.clone())]).0);
         let path = t.layout.blob_path(&layer.digest);

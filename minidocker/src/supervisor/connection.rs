@@ -56,7 +56,11 @@ impl Connection {
         let fds: Vec<BorrowedFd<'_>> = with.into_iter().collect();
         // Only the starter is waited for.
         let wait = if self.starter { SendFlags::empty() } else { SendFlags::DONTWAIT };
-        if send_with(self.socket.as_fd(), answer, &fds, wait).is_err() {
+        let send = || send_with(self.socket.as_fd(), answer, &fds, wait);
+        // It waits for these words alone: no memory for them at this moment is no reason to leave it.
+        let gone = [Errno::PIPE, Errno::CONNRESET, Errno::NOTCONN].map(|e| Some(e.raw_os_error()));
+        let again = |e: &std::io::Error| self.starter && !gone.contains(&e.raw_os_error());
+        if send().or_else(|e| if again(&e) { send() } else { Err(e) }).is_err() {
             self.leave();
         }
     }
