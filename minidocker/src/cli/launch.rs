@@ -58,7 +58,7 @@ pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Req
     // Before an image is made for nothing.
     let name = args.name.as_deref().filter(|name| !name.is_empty());
     let name = name.map(container::check_name).transpose()?.unwrap_or_default();
-    outlive_full_files();
+    outlive_full_files()?;
     let store = Store::open()?;
     let base = match (&args.rootfs, args.image()) {
         (Some(dir), _) => Base::of_rootfs(dir)?,
@@ -83,9 +83,9 @@ pub(super) fn asked(args: &Make, path: &str) -> anyhow::Result<(Store, Base, Req
 }
 
 /// Where `ulimit -f` is reached, write(2) is to say so (EFBIG), instead of a signal that ends us half-way.
-/// Who can't ask for that is ended there, as any other program.
-fn outlive_full_files() {
-    let _ = sys::ignore_signal(sys::Signal::SIGXFSZ);
+fn outlive_full_files() -> Result<(), Failure> {
+    sys::ignore_signal(sys::Signal::SIGXFSZ)
+        .map_err(|e| Failure::of("cannot get ready for files that are full", &e))
 }
 
 /// Rows and columns of our terminal; zeros without one.
@@ -166,7 +166,7 @@ pub(super) fn create(store: &Store, base: &Base, request: Request) -> anyhow::Re
 /// Derives config.json and the files of /etc once more, for another start of a container whose lock we
 /// hold. The user is looked up in what the container itself made of passwd and group, as in Docker.
 pub(super) fn renew(store: &Store, container: &Container, request: &Request) -> anyhow::Result<()> {
-    outlive_full_files();
+    outlive_full_files()?;
     let base = match &request.rootfs {
         Some(dir) => Base::of_rootfs(dir)?,
         None => Base::of_image(store, image::of_container(store, &request.image_id, &request.image)?),
