@@ -116,3 +116,26 @@ fn sha256(md: &Minidocker, text: &str) -> String {
     let out = std::process::Command::new("sha256sum").arg(&file).output().unwrap();
     String::from_utf8(out.stdout).unwrap()[..64].to_owned()
 }
+
+#[test]
+fn a_lost_directory_of_the_store_is_made_again() {
+    for who in Who::all() {
+        let md = kit::ours!(*who);
+        md.line("run --rm hostbox true").ok();
+        std::fs::remove_dir_all(md.root().join("images/blobs")).unwrap();
+        let _ = md.line("run --rm hostbox echo ran").ok().stdout_is("ran");
+        for layer in std::fs::read_dir(md.root().join("layers")).unwrap().flatten() {
+            let _ = std::fs::remove_dir_all(layer.path().join("fs"));
+        }
+        let _ = md.line("run --rm hostbox echo ran").ok().stdout_is("ran");
+        md.nothing_left();
+    }
+}
+
+#[test]
+fn a_root_that_can_t_be_a_layer_is_told_with_its_reason() {
+    let md = kit::ours!();
+    let out = md.line("run --rm --rootfs /proc true").complains(125, "cannot use --rootfs /proc");
+    assert!(out.err().contains("because: a file system that the kernel makes up"), "{out:?}");
+    md.nothing_left();
+}

@@ -36,8 +36,8 @@ pub fn layer_dir(layers: &Path, diff_id: &Digest) -> PathBuf {
 pub fn is_unpacked(layers: &Path, diff_id: &Digest) -> bool {
     let dir = layers.join(diff_id.hex());
     // Where /proc is masked nobody can tell, and a layer may be in use: it is kept.
-    let is_this_boot = |then: Vec<u8>| fs::read(BOOT_ID).map_or(true, |now| now == then);
-    dir.join("synced").exists() || fs::read(dir.join("boot-id")).is_ok_and(is_this_boot)
+    let same = |then: Vec<u8>| fs::read(BOOT_ID).map_or(true, |now| now == then);
+    dir.join("fs").is_dir() && (dir.join("synced").exists() || fs::read(dir.join("boot-id")).is_ok_and(same))
 }
 
 /// Whether files of the layer should have other owners than they have, because it was unpacked by a

@@ -42,6 +42,14 @@ impl Base {
     pub(super) fn of_rootfs(dir: &Path) -> anyhow::Result<Self> {
         let shown = format!("AT_FDCWD, {dir:?}, O_RDONLY|O_DIRECTORY|O_CLOEXEC");
         std::fs::read_dir(dir).map_err(|e| unusable(dir, &SysError::of("openat", shown, e)))?;
+        let search = rustix::fs::access(dir, rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK);
+        search.map_err(|e| unusable(dir, &SysError::of("access", format!("{dir:?}, R_OK|X_OK"), e)))?;
+        let kernels = rustix::fs::statfs(dir).map(|fs| KERNELS.contains(&fs.f_type));
+        if kernels.is_ok_and(|it_is| it_is) {
+            return Err(Failure::ours(format!("cannot use --rootfs {}", dir.display()))
+                .advise("a file system that the kernel makes up can't be a layer of overlay", ROOTFS)
+                .into());
+        }
         let absolute = std::path::absolute(dir);
         let absolute = absolute.map_err(|e| unusable(dir, &SysError::of("getcwd", String::new(), e)))?;
         Ok(Self {
@@ -93,17 +101,22 @@ pub(super) fn console_size() -> [u16; 2] {
     rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or([0, 0], |size| [size.ws_row, size.ws_col])
 }
 
+const ROOTFS: &str = "name a directory that holds a root file system, with the programs to run";
+
+/// proc and sysfs (linux/magic.h).
+const KERNELS: [rustix::fs::FsWord; 2] = [rustix::fs::PROC_SUPER_MAGIC, 0x6265_6572];
+
 /// `--rootfs` names nothing that a container can be made of.
 fn unusable(dir: &Path, call: &SysError) -> Failure {
     let failure = Failure::of(format!("cannot use --rootfs {}", dir.display()), call);
     let because = match call.errno() {
         Errno::ENOENT => "nothing is there, or a link leads into nothing",
         Errno::ENOTDIR => "a file is there, or above it",
-        Errno::EACCES => "this user may not list it, or not search a directory above it",
+        Errno::EACCES => "this user may not list it, or not search it or a directory above it",
         Errno::ELOOP => "a symbolic link leads back to itself",
         _ => return failure,
     };
-    failure.advise(because, "name a directory that holds a root file system, with the programs to run")
+    failure.advise(because, ROOTFS)
 }
 
 /// What the request can't become; for an id, why it isn't there.

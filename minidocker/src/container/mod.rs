@@ -133,7 +133,7 @@ impl ContainerError {
             Self::Unwritten { cause, .. } => return cause.below(),
             _ => return Below::default(),
         };
-        let rm = format!("minidocker rm -f {container} removes it");
+        let rm = format!("minidocker rm -f {container}");
         match &**cause {
             StoreError::Newer { path, found, known } => Below::advice(
                 format!("{} has version {found}, and this minidocker knows {known}", path.display()),

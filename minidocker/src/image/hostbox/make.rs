@@ -43,6 +43,9 @@ pub(super) fn make(
     reference: &Reference,
     host: &Path,
 ) -> Result<Vec<String>, ImageError> {
+    let blobs = store.images().join("blobs/sha256");
+    std::fs::create_dir_all(&blobs)
+        .map_err(|e| ImageError::HostboxCall(SysError::of("mkdir", format!("{blobs:?}, 0777"), e)))?;
     layout.sweep();
     let tree = store.layers().join(format!(".tmp-{}-hostbox", std::process::id()));
     // Numbers of processes come again, in a pid namespace of its own soon: that one was killed.
