@@ -197,7 +197,11 @@ mod tests {
             "nothing",
         ] {
             let by_hand = open_dir_by_hand(root.as_fd(), Path::new(path), false);
-            let by_kernel = sys::open_in_root(root.as_fd(), Path::new(path), how, Mode::empty());
+            // EAGAIN: somebody on this machine has renamed or mounted something meanwhile.
+            let mut tries = std::iter::repeat_with(|| {
+                sys::open_in_root(root.as_fd(), Path::new(path), how, Mode::empty())
+            });
+            let by_kernel = tries.find(|r| !matches!(r, Err(e) if e.errno() == sys::Errno::EAGAIN)).unwrap();
             let inode = |fd: OwnedFd| std::fs::File::from(fd).metadata().unwrap().ino();
             let (ours, kernels) = (
                 by_hand.map(inode).map_err(|e| e.raw_os_error()),
