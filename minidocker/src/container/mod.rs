@@ -20,7 +20,7 @@ pub use init_layer::InitLayer;
 pub use recover::{UNSEEN, end_and_remove, finish, give_up, lock_dead, recover, recover_all, remove, settle};
 pub use state::{Ledger, State, Status, now};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sys::Errno;
 
@@ -133,7 +133,12 @@ impl ContainerError {
             Self::Unwritten { cause, .. } => return cause.below(),
             _ => return Below::default(),
         };
-        let rm = format!("minidocker rm -f {container}");
+        // Each start derives config.json anew; the others can't be had again.
+        let derived = |path: &Path| path.file_name().is_some_and(|name| name == "config.json");
+        let rm = match &**cause {
+            StoreError::Damaged { path, .. } if derived(path) => format!("minidocker start {container}"),
+            _ => format!("minidocker rm -f {container}"),
+        };
         match &**cause {
             StoreError::Newer { path, found, known } => Below::advice(
                 format!("{} has version {found}, and this minidocker knows {known}", path.display()),
