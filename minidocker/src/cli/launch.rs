@@ -44,8 +44,7 @@ impl Base {
         std::fs::read_dir(dir).map_err(|e| unusable(dir, &SysError::of("openat", shown, e)))?;
         let search = rustix::fs::access(dir, rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK);
         search.map_err(|e| unusable(dir, &SysError::of("access", format!("{dir:?}, R_OK|X_OK"), e)))?;
-        let kernels = rustix::fs::statfs(dir).map(|fs| KERNELS.contains(&fs.f_type));
-        if kernels.is_ok_and(|it_is| it_is) {
+        if rustix::fs::statfs(dir).is_ok_and(|fs| KERNELS.contains(&fs.f_type)) {
             return Err(Failure::ours(format!("cannot use --rootfs {}", dir.display()))
                 .advise("a file system that the kernel makes up can't be a layer of overlay", ROOTFS)
                 .into());
